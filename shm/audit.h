@@ -1,0 +1,55 @@
+/* The oracle: proves I-1 and I-2 on a whole segment by reading it.
+ *
+ *	objects = in_slabs + in_magazines + live + orphaned + freeing, each object found once
+ *
+ * Exact when nobody is in the middle of an operation.  Reads only; a hostile word is counted as
+ * damage, never followed. */
+#ifndef SHM_AUDIT_H
+#define SHM_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shm/segment.h"
+
+struct audit_count {
+	uint64_t objects, in_slabs, in_magazines, live, orphaned, freeing;
+	uint64_t lost;	    /* CIRC, and in no magazine */
+	uint64_t doubled;   /* found in more than one place, or in a magazine while not CIRC */
+	uint64_t magazines; /* whose owner word, count or hint contradict each other */
+};
+
+/* What the auditor can't know from the shared bytes: whether an owner is a tomb (its objects are
+ * orphans), a live client, or neither (then what it owns is lost). */
+enum audit_owner { AUDIT_NOBODY, AUDIT_CLIENT, AUDIT_TOMB };
+typedef enum audit_owner (*audit_owner_fn)(void *arg, uint32_t owner);
+
+struct audit {
+	const struct segment *segment;
+	audit_owner_fn owner;
+	void *arg;
+	struct audit_count *caches; /* by id, 0 to max_caches */
+	uint64_t *marks;	    /* a bit a ref: seen in a magazine */
+	uint64_t marks_bytes;
+	uint32_t cache, index; /* first all magazines, by cache */
+	uint32_t unit;	       /* then all slabs, by heap unit */
+	bool magazines_done;
+};
+
+/* 0, or -ENOMEM. owner NULL: every owner is a live client. */
+int audit_init(struct audit *audit, const struct segment *segment, audit_owner_fn owner, void *arg);
+void audit_deinit(struct audit *audit);
+
+/* Looks at about so many objects; true when all are seen. */
+bool audit_step(struct audit *audit, uint64_t objects);
+
+/* After the last step. */
+bool audit_count_is_balanced(const struct audit_count *count);
+bool audit_is_balanced(const struct audit *audit);
+
+/* All at once, for tests and small segments: true if balanced; *total, if not NULL, is the sum over
+ * all caches. */
+bool audit_segment(const struct segment *segment, audit_owner_fn owner, void *arg,
+		   struct audit_count *total);
+
+#endif
