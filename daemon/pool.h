@@ -1,0 +1,106 @@
+/* One served segment: everything the worker does, without the event loop and without the wire.
+ *
+ * Sessions and dispatch call the functions here and in registry.h, clients.h, refill.h and stats.h;
+ * the worker's timers call pool_run and pool_tick.  Nothing blocks.  What walks a whole heap is a
+ * job: it runs in slices of at most a millisecond from pool_run and reports to a callback, which may
+ * come from within the call that started it.
+ *
+ * All of it reads memory that clients write, so every entry from outside goes through pool_guarded:
+ * a hole that a client punched ends that call with -EIO, marks the segment damaged, and harms
+ * nothing else. */
+#ifndef DAEMON_POOL_H
+#define DAEMON_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/backing.h"
+#include "shm/segment.h"
+
+#define WHY_BYTES 256
+
+struct cache;
+struct slab;
+struct pool;
+
+/* The outcome of a request: 0 or -errno, and a sentence for people when it failed. */
+struct result {
+	int status;
+	char why[WHY_BYTES];
+};
+
+typedef void (*result_fn)(void *arg, const struct result *result);
+
+/* A walk in slices.  step works until about deadline (CLOCK_MONOTONIC, ns), returns true when all is
+ * done; finish then tells whoever waits, and frees the job. */
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct pool *pool;
+	bool (*step)(struct job *job, uint64_t deadline);
+	void (*finish)(struct job *job);
+	void *waiter; /* who is told; NULL: nobody (any more) */
+};
+
+TAILQ_HEAD(job_list, job);
+
+struct extents {
+	uint32_t count;	      /* of the heap; the first is never used */
+	uint32_t *used;	      /* by extent, a bit a 64 KiB unit */
+	bool *backed;	      /* by extent */
+	uint32_t backed_count;
+	uint32_t lowest;      /* no extent below this has room for the smallest slab */
+	TAILQ_HEAD(, limbo) limbo; /* units whose slab left the table less than a second ago */
+};
+
+struct histogram {
+	uint64_t buckets[40]; /* by log2 of microseconds */
+};
+
+struct pool {
+	char name[NAME_BYTES];
+	struct backing backing;
+	struct segment segment;
+	struct extents extents;
+	struct cache **caches; /* by id */
+	struct slab **slabs;   /* by unit of the heap: the slab that begins there */
+	uint64_t *depot_used;  /* a bit a page of the depot's rack area */
+	uint32_t next_cache_id, next_client_id, clients_attached, caches_live;
+	uint32_t max_clients_per_uid;
+	uint32_t restarts; /* of the worker */
+	uint64_t random;
+	uint64_t refills;
+	uint64_t damage; /* words found that no protocol step could have left */
+	struct histogram refill_wait;
+	struct job_list jobs;
+};
+
+/* Takes the regions as they are, fresh or left by a dead worker: maps them, repairs what party 1
+ * left, rebuilds every private list, and queues the deaths of clients that died meanwhile.
+ * Copies *backing; its fds stay the caller's.  0, or -errno with a sentence in why. */
+int pool_open(struct pool **ret, const char *name, const struct backing *backing, char *why,
+	      size_t why_bytes);
+void pool_close(struct pool *pool);
+
+/* Calls fn(arg) such that a SIGBUS on the segment's memory ends it: -EIO then, else 0. */
+int pool_guarded(struct pool *pool, void (*fn)(void *arg), void *arg);
+bool pool_is_damaged(const struct pool *pool);
+
+/* Works on queued jobs for at most a millisecond; true if more are queued. */
+bool pool_run(struct pool *pool);
+
+/* Once a second: quarantined memory, low depots, and every 15th time the reaper. */
+void pool_tick(struct pool *pool);
+
+/* Adds to the damage count, and says so once in the log. */
+void pool_damage(struct pool *pool, const char *what);
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t pool_now(void);
+
+void job_add(struct pool *pool, struct job *job);
+/* The waiter is gone: its jobs go on, but tell nobody. */
+void job_forget(struct pool *pool, const void *waiter);
+
+#endif
