@@ -1,0 +1,55 @@
+# The front door. The build itself is CMake's (CMakeLists.txt, CMakePresets.json); each rule here is
+# what one would type.
+SHELL  = /bin/bash
+PREFIX = /usr/local
+PRESET = release
+BUILD  = build/$(PRESET)
+SLABD  = SLABD_BIN=$(CURDIR)/$(BUILD)/bin/slabd SLABCTL_BIN=$(CURDIR)/$(BUILD)/bin/slabctl \
+         SLABD_BIN_DIR=$(CURDIR)/$(BUILD)/bin
+PRIVATE = tests/support/unprivileged
+
+.PHONY: help deps build demo test bench debug asan tsan clang install format clean
+
+help:
+	@echo 'make demo      install what is missing, build, run a multi-process server on a pool under load'
+	@echo 'make test      the whole suite: release, then ASan+UBSan, then TSan'
+	@echo 'make bench     memory and speed, beside malloc and a bare array'
+	@echo 'make build     build/release/bin/slabd, slabctl; build/release/lib/libslabd.{so,a}'
+	@echo 'make install   into PREFIX=$(PREFIX)'
+	@echo 'make debug | asan | tsan | clang   build and test one preset'
+	@echo 'make deps      install what building needs (Debian packages)'
+	@echo 'make format    clang-format over all sources'
+	@echo 'make clean     remove build/'
+
+deps:
+	@cmake/deps.sh
+
+build: deps
+	@cmake/build.sh $(PRESET)
+
+demo: build
+	@cmake/deps.sh demo
+	@$(SLABD) SLABD_DEMO_BIN=$(CURDIR)/$(BUILD)/bin/slabd-demo $(PRIVATE) $(CURDIR)/tests/demo/run.sh
+
+bench: build
+	@$(SLABD) $(PRIVATE) $(CURDIR)/tests/bench/run.sh
+
+test: deps
+	@cmake/check.sh release asan tsan
+
+debug asan tsan: deps
+	@cmake/check.sh $@
+
+clang:
+	@cmake/deps.sh clang
+	@cmake/check.sh clang
+
+install:
+	@[ -e $(BUILD)/bin/slabd ] || $(MAKE) build
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf build

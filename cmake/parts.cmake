@@ -1,0 +1,20 @@
+# The libraries that slabd stands on, and how sources are found.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent_core>=2.1)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+if(SLABD_TESTS)
+  pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
+  pkg_check_modules(EVENT_EXTRA REQUIRED IMPORTED_TARGET libevent_extra>=2.1)
+endif()
+find_path(UTHASH_INCLUDE uthash.h REQUIRED)
+find_program(PROTOC_C protoc-c REQUIRED)
+
+# slabd_glob(VARIABLE PATTERN): the matching files as absolute paths; a file that comes or goes
+# makes the next build configure again.
+function(slabd_glob variable pattern)
+  file(GLOB found CONFIGURE_DEPENDS LIST_DIRECTORIES false ${PROJECT_SOURCE_DIR}/${pattern})
+  set(${variable} ${found} PARENT_SCOPE)
+endfunction()
