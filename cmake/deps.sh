@@ -23,7 +23,7 @@ header uthash.h uthash-dev
 header stdlib.h libc6-dev
 for word; do
 	case $word in
-	demo) program wrk wrk; program curl curl ;;
+	demo) program wrk wrk ;;
 	clang) program clang clang ;;
 	*) echo "deps.sh: unknown word $word" >&2; exit 2 ;;
 	esac

@@ -1,9 +1,9 @@
 #!/bin/bash
-# install.sh CMAKE BUILD-DIR CC FLAGS: installs into a fresh prefix, moves it (packages must not
+# install.sh CMAKE BUILD-DIR CC [FLAGS]: installs into a fresh prefix, moves it (packages must not
 # remember where they were built), and builds and runs consumer.c against it as C and as C++, shared
 # and static, by pkg-config and by find_package. README.md's C example must compile as well.
 set -eu
-cmake=$1 build=$2 cc=$3 flags=$4
+cmake=$1 build=$2 cc=$3 flags=${4-}
 here=$(cd "$(dirname "$0")" && pwd)
 case $cc in *clang*) cxx=clang++ ;; *) cxx=g++ ;; esac
 work=$(mktemp -d)
