@@ -20,7 +20,8 @@ void clients_open(struct pool *pool);
 struct client_record *clients_record(const struct pool *pool, uint32_t id);
 
 /* Makes a client: its id in *ret.  -ENOSPC when max-clients or the uid's share is used up. */
-int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret, struct result *result);
+int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret,
+		   struct result *result);
 
 /* The same process and image with the token of id goes on: 0, or -ESTALE, -EACCES. */
 int clients_resume(struct pool *pool, uint32_t id, uint64_t token_high, uint64_t token_low,

@@ -46,11 +46,11 @@ struct job {
 TAILQ_HEAD(job_list, job);
 
 struct extents {
-	uint32_t count;	      /* of the heap; the first is never used */
-	uint32_t *used;	      /* by extent, a bit a 64 KiB unit */
-	bool *backed;	      /* by extent */
+	uint32_t count; /* of the heap; the first is never used */
+	uint32_t *used; /* by extent, a bit a 64 KiB unit */
+	bool *backed;	/* by extent */
 	uint32_t backed_count;
-	uint32_t lowest;      /* no extent below this has room for the smallest slab */
+	uint32_t lowest;	   /* no extent below this has room for the smallest slab */
 	TAILQ_HEAD(, limbo) limbo; /* units whose slab left the table less than a second ago */
 };
 
@@ -69,6 +69,8 @@ struct pool {
 	uint32_t next_cache_id, next_client_id, clients_attached, caches_live;
 	uint32_t max_clients_per_uid;
 	uint32_t restarts; /* of the worker */
+	uint32_t tombs;	   /* clients that died and left orphans */
+	uint64_t ticks;
 	uint64_t random;
 	uint64_t refills;
 	uint64_t damage; /* words found that no protocol step could have left */

@@ -14,8 +14,8 @@ struct cache {
 	struct pool *pool;
 	struct cache_view view;
 	uint64_t serial;
-	uint32_t opens;	   /* clients that have it open */
-	bool unlinked;	   /* the name is gone; the memory goes with the last closer */
+	uint32_t opens; /* clients that have it open */
+	bool unlinked;	/* the name is gone; the memory goes with the last closer */
 	bool releasing;
 
 	/* slab layer (slab.c) */
@@ -26,8 +26,8 @@ struct cache {
 
 	/* depot (refill.c) */
 	uint32_t empty_cursor, full_cursor;
-	uint32_t batch;	     /* magazines of the next fill */
-	uint64_t filled_at;  /* ns; fills in quick succession grow the batch */
+	uint32_t batch;	    /* magazines of the next fill */
+	uint64_t filled_at; /* ns; fills in quick succession grow the batch */
 	uint64_t refills;
 };
 
@@ -38,15 +38,16 @@ int registry_open(struct pool *pool);
  * sequence number of the request makes a repetition after a worker's death recognisable.  0 and the
  * cache; or -EINVAL, -EEXIST (with GEOMETRY_EXCLUSIVE), -ENOSPC. */
 int registry_create(struct pool *pool, uint32_t client, uint64_t sequence, const char *name,
-		    const struct geometry_request *request, struct cache **ret, struct result *result);
+		    const struct geometry_request *request, struct cache **ret,
+		    struct result *result);
 
 /* Opens by name (serial 0), or again by id and serial.  0; -ENOENT, -ESTALE. */
 int registry_open_cache(struct pool *pool, uint32_t client, const char *name, uint32_t id,
 			uint64_t serial, struct cache **ret, struct result *result);
 
 /* The cache that id and serial name, if client (0: anyone) has it open: -ESTALE, -ENOENT if not. */
-int registry_find(struct pool *pool, uint32_t client, uint32_t id, uint64_t serial, struct cache **ret,
-		  struct result *result);
+int registry_find(struct pool *pool, uint32_t client, uint32_t id, uint64_t serial,
+		  struct cache **ret, struct result *result);
 
 /* By name, among those that have one: NULL if there is none. */
 struct cache *registry_by_name(struct pool *pool, const char *name);

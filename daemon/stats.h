@@ -9,7 +9,7 @@
 struct stats {
 	const char *backing, *backing_why;
 	uint64_t heap_bytes, heap_used_bytes; /* used: backed extents */
-	uint64_t memory_bytes;		      /* what the system counts for catalog, depot and heap */
+	uint64_t memory_bytes; /* what the system counts for catalog, depot and heap */
 	uint32_t caches, clients, worker_restarts, max_caches, max_clients;
 	uint64_t uptime_ms, refills, refill_wait_us_p99;
 	bool damaged;
@@ -23,7 +23,7 @@ struct census {
 	const uint64_t *live;		  /* by client id: objects LIVE of it */
 	const uint64_t *rounds;		  /* by client id: rounds in magazines it holds */
 	bool balanced;			  /* I-1 and I-2 hold */
-	bool exact;	/* nobody was in the middle of an operation, or it did not matter */
+	bool exact; /* nobody was in the middle of an operation, or it did not matter */
 };
 
 typedef void (*census_fn)(void *arg, const struct census *census);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "shm/depot.h"
@@ -10,26 +11,36 @@ int audit_init(struct audit *audit, const struct segment *segment, audit_owner_f
 {
 	*audit = (struct audit){.segment = segment, .owner = owner, .arg = arg, .cache = 1};
 	audit->caches = calloc(segment->max_caches + 1, sizeof(*audit->caches));
-	if (!audit->caches)
-		return -ENOMEM;
+	audit->live_of = calloc(2 * (PARTY_MAX + 1), sizeof(*audit->live_of));
+	audit->rounds_of = audit->live_of + PARTY_MAX + 1;
 	/* sparse: only the marks of slabs in use are ever touched */
 	audit->marks_bytes = (segment->heap_bytes >> REF_SHIFT) / 8;
 	audit->marks = mmap(NULL, audit->marks_bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (audit->marks == MAP_FAILED) {
-		free(audit->caches);
-		*audit = (struct audit){0};
-		return -ENOMEM;
-	}
-	return 0;
+	if (audit->caches && audit->live_of && audit->marks != MAP_FAILED)
+		return 0;
+	audit_deinit(audit);
+	return -ENOMEM;
 }
 
 void audit_deinit(struct audit *audit)
 {
-	if (audit->caches)
+	if (audit->marks && audit->marks != MAP_FAILED)
 		munmap(audit->marks, audit->marks_bytes);
+	free(audit->live_of);
 	free(audit->caches);
 	*audit = (struct audit){0};
+}
+
+void audit_restart(struct audit *audit)
+{
+	memset(audit->caches, 0, (audit->segment->max_caches + 1) * sizeof(*audit->caches));
+	memset(audit->live_of, 0, 2 * (PARTY_MAX + 1) * sizeof(*audit->live_of));
+	madvise(audit->marks, audit->marks_bytes, MADV_DONTNEED);
+	audit->cache = 1;
+	audit->index = 0;
+	audit->unit = 0;
+	audit->magazines_done = false;
 }
 
 static bool is_marked(const struct audit *audit, slab_ref ref)
@@ -52,8 +63,8 @@ static void see_round(struct audit *audit, const struct cache_view *cache, slab_
 }
 
 /* A magazine's own words: the owner is somebody, the count fits, EMPTY is empty, the hint is set. */
-static bool magazine_is_sound(const struct audit *audit, const struct cache_view *cache, uint32_t index,
-			      uint64_t owner, uint32_t n)
+static bool magazine_is_sound(const struct audit *audit, const struct cache_view *cache,
+			      uint32_t index, uint64_t owner, uint32_t n)
 {
 	uint32_t state = owner_state(owner), holder = owner_holder(owner);
 	uint64_t bit = UINT64_C(1) << (index % RACK_MAGAZINES);
@@ -72,17 +83,21 @@ static uint64_t see_magazine(struct audit *audit, const struct cache_view *cache
 {
 	struct audit_count *count = &audit->caches[cache->id];
 	struct magazine *magazine = depot_magazine(cache, index);
+	uint64_t owner;
 	uint32_t n;
 
 	if (!magazine) {
 		count->magazines++;
 		return 1;
 	}
+	owner = load_acquire(&magazine->owner);
 	n = magazine_count(magazine);
-	if (!magazine_is_sound(audit, cache, index, load_acquire(&magazine->owner), n))
+	if (!magazine_is_sound(audit, cache, index, owner, n))
 		count->magazines++;
 	if (n > cache->geometry.capacity)
 		n = cache->geometry.capacity;
+	if (owner_state(owner) == MAGAZINE_HELD)
+		audit->rounds_of[owner_holder(owner)] += n;
 	for (uint32_t i = 0; i < n; i++)
 		see_round(audit, cache, load_relaxed(&magazine->rounds[i]), count);
 	return n + 1;
@@ -111,6 +126,7 @@ static void see_object(struct audit *audit, const struct cache_view *cache, slab
 		count->freeing++;
 		break;
 	default:
+		audit->live_of[tag_owner(tag)]++;
 		switch (owner_of(audit, tag_owner(tag))) {
 		case AUDIT_CLIENT:
 			count->live++;
@@ -193,8 +209,8 @@ bool audit_step(struct audit *audit, uint64_t objects)
 bool audit_count_is_balanced(const struct audit_count *count)
 {
 	return count->lost == 0 && count->doubled == 0 && count->magazines == 0 &&
-	       count->objects == count->in_slabs + count->in_magazines + count->live + count->orphaned +
-					 count->freeing;
+	       count->objects == count->in_slabs + count->in_magazines + count->live +
+					 count->orphaned + count->freeing;
 }
 
 bool audit_is_balanced(const struct audit *audit)

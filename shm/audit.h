@@ -29,6 +29,8 @@ struct audit {
 	audit_owner_fn owner;
 	void *arg;
 	struct audit_count *caches; /* by id, 0 to max_caches */
+	uint64_t *live_of;	    /* by party: objects LIVE of it */
+	uint64_t *rounds_of;	    /* by party: rounds in the magazines that it holds */
 	uint64_t *marks;	    /* a bit a ref: seen in a magazine */
 	uint64_t marks_bytes;
 	uint32_t cache, index; /* first all magazines, by cache */
@@ -39,6 +41,9 @@ struct audit {
 /* 0, or -ENOMEM. owner NULL: every owner is a live client. */
 int audit_init(struct audit *audit, const struct segment *segment, audit_owner_fn owner, void *arg);
 void audit_deinit(struct audit *audit);
+
+/* Forgets what was seen and begins anew. */
+void audit_restart(struct audit *audit);
 
 /* Looks at about so many objects; true when all are seen. */
 bool audit_step(struct audit *audit, uint64_t objects);

@@ -100,7 +100,8 @@ struct claim depot_claim(const struct cache_view *cache, uint32_t want, uint32_t
 	return claim;
 }
 
-bool depot_claim_index(const struct cache_view *cache, uint32_t want, uint32_t party, uint32_t index)
+bool depot_claim_index(const struct cache_view *cache, uint32_t want, uint32_t party,
+		       uint32_t index)
 {
 	struct claim claim;
 
@@ -124,7 +125,8 @@ bool depot_low(const struct cache_view *cache, uint32_t level, uint32_t cursor)
 	if (cursor >= racks)
 		cursor = 0;
 	for (uint32_t i = 0, rack = cursor; i < racks; i++) {
-		found += (uint32_t)__builtin_popcountll(load_relaxed(&cache->hints[MAGAZINE_FULL][rack]));
+		found += (uint32_t)__builtin_popcountll(
+			load_relaxed(&cache->hints[MAGAZINE_FULL][rack]));
 		if (found >= level)
 			return false;
 		if (++rack == racks)

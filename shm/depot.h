@@ -31,7 +31,8 @@ struct claim depot_claim(const struct cache_view *cache, uint32_t want, uint32_t
 
 /* Takes and signs the magazine of this number if it is in state want.  The daemon's retirement and
  * tests; clears the hint as depot_claim does. */
-bool depot_claim_index(const struct cache_view *cache, uint32_t want, uint32_t party, uint32_t index);
+bool depot_claim_index(const struct cache_view *cache, uint32_t want, uint32_t party,
+		       uint32_t index);
 
 /* Gives back a magazine that party holds: FULL if it has rounds, else EMPTY. */
 void depot_put(const struct cache_view *cache, uint32_t index, struct magazine *magazine);

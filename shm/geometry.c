@@ -18,11 +18,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define SLAB_SHIFT_MIN UNIT_SHIFT
-#define SLAB_SHIFT_MAX EXTENT_SHIFT
+#define SLAB_SHIFT_MIN	 UNIT_SHIFT
+#define SLAB_SHIFT_MAX	 EXTENT_SHIFT
 #define SLAB_OBJECTS_MIN 8
 #define SLAB_WASTE_SHARE 8
-#define SMALLEST_STRIDE 16u
+#define SMALLEST_STRIDE	 16u
 /* The smallest magazine of the smallest objects, for which a cache's rack table has room. */
 #define SMALL_ROUNDS 59u
 
@@ -120,7 +120,8 @@ static int check(const struct geometry_request *request, char *why, size_t n)
 			 (unsigned long long)request->object_size, OBJECT_SIZE_MAX);
 	else if (request->align > OBJECT_ALIGN_MAX || (request->align & (request->align - 1)))
 		snprintf(why, n, "align %llu: must be a power of two up to %u, or 0 for %u",
-			 (unsigned long long)request->align, OBJECT_ALIGN_MAX, OBJECT_ALIGN_DEFAULT);
+			 (unsigned long long)request->align, OBJECT_ALIGN_MAX,
+			 OBJECT_ALIGN_DEFAULT);
 	else if (request->flags & ~GEOMETRY_FLAGS)
 		snprintf(why, n, "flags 0x%x: only 0x%x are known", request->flags, GEOMETRY_FLAGS);
 	else if (request->magazine > MAGAZINE_ROUNDS_MAX)
@@ -143,7 +144,8 @@ int geometry_make(struct geometry *ret, const struct geometry_request *request, 
 	g.object_size = (uint32_t)request->object_size;
 	g.flags = request->flags & ~GEOMETRY_EXCLUSIVE;
 	g.align = align_of(request);
-	g.stride = (uint32_t)round_up(g.object_size, g.align > SMALLEST_STRIDE ? g.align : SMALLEST_STRIDE);
+	g.stride = (uint32_t)round_up(g.object_size,
+				      g.align > SMALLEST_STRIDE ? g.align : SMALLEST_STRIDE);
 	g.tag_shift = log2_floor(g.stride >> REF_SHIFT);
 	choose_slab(&g);
 
@@ -160,7 +162,8 @@ int geometry_make(struct geometry *ret, const struct geometry_request *request, 
 	rounds = most / ((uint64_t)max_racks * RACK_MAGAZINES) + 1;
 	if (g.capacity < rounds && request->magazine) {
 		snprintf(why, why_bytes,
-			 "magazine %u: too few rounds for objects of %u bytes in a heap of %llu MiB; at least %llu",
+			 "magazine %u: too few rounds for objects of %u bytes in a heap of %llu "
+			 "MiB; at least %llu",
 			 g.capacity, g.object_size, (unsigned long long)(heap_bytes >> 20),
 			 (unsigned long long)rounds);
 		return -EINVAL;
@@ -171,7 +174,8 @@ int geometry_make(struct geometry *ret, const struct geometry_request *request, 
 
 bool geometry_matches(const struct geometry *geometry, const struct geometry_request *request)
 {
-	return geometry->object_size == request->object_size && geometry->align == align_of(request) &&
+	return geometry->object_size == request->object_size &&
+	       geometry->align == align_of(request) &&
 	       geometry->flags == (request->flags & ~GEOMETRY_EXCLUSIVE) &&
 	       (request->magazine == 0 || geometry->capacity == request->magazine);
 }
@@ -207,14 +211,16 @@ int geometry_segment(struct superblock *super, uint64_t heap_bytes, uint32_t max
 		sizeof(struct control) + 2 * geometry_hints_bytes(super->max_racks), PAGE_BYTES);
 
 	super->descriptors = PAGE_BYTES;
-	super->slab_table = super->descriptors +
-			    round_up(sizeof(struct cache_desc) * ((uint64_t)max_caches + 1), PAGE_BYTES);
+	super->slab_table =
+		super->descriptors +
+		round_up(sizeof(struct cache_desc) * ((uint64_t)max_caches + 1), PAGE_BYTES);
 	super->rack_table = super->slab_table + round_up((bytes >> UNIT_SHIFT) * 4, PAGE_BYTES);
 	super->catalog_bytes = round_up(super->rack_table + (uint64_t)super->max_racks * 4 *
-							   ((uint64_t)max_caches + 1),
-				    EXTENT_BYTES);
+								    ((uint64_t)max_caches + 1),
+					EXTENT_BYTES);
 
-	super->racks = round_up((uint64_t)super->control_bytes * ((uint64_t)max_caches + 1), PAGE_BYTES);
+	super->racks =
+		round_up((uint64_t)super->control_bytes * ((uint64_t)max_caches + 1), PAGE_BYTES);
 	/* Magazines take at most 4.4 bytes an object of at least 20, and no cache starts with more than
 	 * two racks of 64 KiB. */
 	super->depot_pages = (bytes / 4 + ((uint64_t)max_caches + 1) * 2 * 65536 +
@@ -222,9 +228,10 @@ int geometry_segment(struct superblock *super, uint64_t heap_bytes, uint32_t max
 			     PAGE_BYTES;
 	super->depot_bytes = round_up(super->racks + super->depot_pages * PAGE_BYTES, EXTENT_BYTES);
 
-	bitmap = round_up(((uint64_t)max_caches + 8) / 8, 8);
-	super->state_bytes = round_up(PAGE_BYTES + ((uint64_t)max_clients + PARTY_FIRST) *
-						   (sizeof(struct client_record) + 2 * bitmap),
-				    EXTENT_BYTES);
+	bitmap = geometry_bitmap_bytes(max_caches);
+	super->state_bytes =
+		round_up(PAGE_BYTES + ((uint64_t)max_clients + PARTY_FIRST) *
+					      (sizeof(struct client_record) + 2 * bitmap),
+			 EXTENT_BYTES);
 	return 0;
 }

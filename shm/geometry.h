@@ -9,16 +9,16 @@
 #include "shm/ref.h"
 #include "shm/tag.h"
 
-#define OBJECT_SIZE_MAX 131072u
-#define OBJECT_ALIGN_MAX 4096u
+#define OBJECT_SIZE_MAX	     131072u
+#define OBJECT_ALIGN_MAX     4096u
 #define OBJECT_ALIGN_DEFAULT 8u
-#define MAGAZINE_ROUNDS_MAX 251u /* of 1024 bytes */
+#define MAGAZINE_ROUNDS_MAX  251u /* of 1024 bytes */
 
-#define GEOMETRY_RECLAIM 0x1u
-#define GEOMETRY_STRICT 0x2u
-#define GEOMETRY_HWALIGN 0x4u
+#define GEOMETRY_RECLAIM   0x1u
+#define GEOMETRY_STRICT	   0x2u
+#define GEOMETRY_HWALIGN   0x4u
 #define GEOMETRY_EXCLUSIVE 0x8u /* of create alone; never stored */
-#define GEOMETRY_FLAGS 0xfu
+#define GEOMETRY_FLAGS	   0xfu
 
 /* What a caller asks for; 0 means the default of align and magazine. */
 struct geometry_request {
@@ -43,6 +43,12 @@ int geometry_segment(struct superblock *super, uint64_t heap_bytes, uint32_t max
 static inline uint64_t geometry_hints_bytes(uint32_t max_racks)
 {
 	return ((uint64_t)max_racks * 8 + CACHE_LINE - 1) & ~(uint64_t)(CACHE_LINE - 1);
+}
+
+/* A bit for each cache id, 0 to max_caches. */
+static inline uint64_t geometry_bitmap_bytes(uint32_t max_caches)
+{
+	return ((uint64_t)max_caches + 64) / 64 * 8;
 }
 
 static inline uint64_t geometry_slab_bytes(const struct geometry *geometry)

@@ -38,20 +38,20 @@
 #include "shm/atomic.h"
 
 #define SLABD_LAYOUT_VERSION 1u
-#define SLABD_MAGIC UINT64_C(0x31646c626173bea7) /* "sabld1" after a byte no text begins with */
+#define SLABD_MAGIC	     UINT64_C(0x31646c626173bea7) /* "sabld1" after a byte no text begins with */
 
-#define PAGE_BYTES 4096u
-#define UNIT_SHIFT 16 /* 64 KiB: the smallest slab, and a step of the slab table */
-#define UNIT_BYTES (1u << UNIT_SHIFT)
-#define EXTENT_SHIFT 21 /* 2 MiB: what is backed and given back */
-#define EXTENT_BYTES (1u << EXTENT_SHIFT)
-#define EXTENT_UNITS (EXTENT_BYTES / UNIT_BYTES)
+#define PAGE_BYTES     4096u
+#define UNIT_SHIFT     16 /* 64 KiB: the smallest slab, and a step of the slab table */
+#define UNIT_BYTES     (1u << UNIT_SHIFT)
+#define EXTENT_SHIFT   21 /* 2 MiB: what is backed and given back */
+#define EXTENT_BYTES   (1u << EXTENT_SHIFT)
+#define EXTENT_UNITS   (EXTENT_BYTES / UNIT_BYTES)
 #define RACK_MAGAZINES 64u
 
 #define HEAP_BYTES_MAX (UINT64_C(64) << 30)
 #define HEAP_BYTES_MIN (UINT64_C(2) * EXTENT_BYTES)
-#define CACHES_MAX 65535u
-#define NAME_BYTES 64u
+#define CACHES_MAX     65535u
+#define NAME_BYTES     64u
 
 /* Where the heap lies: BASE_FIRST + 64 GiB * (hash of the segment's id mod BASE_SLOTS). */
 #define BASE_FIRST UINT64_C(0x110000000000)
@@ -112,7 +112,7 @@ struct cache_desc {
 /* The slab table: one word for each unit of the heap, on the first unit of a slab; stored after the
  * slab's tags.  cache id:16 | slab shift:8 | 1. */
 #define SLAB_WORD(cache, shift) ((uint32_t)(cache) << 16 | (uint32_t)(shift) << 8 | 1u)
-#define SLAB_WORD_NONE 0u
+#define SLAB_WORD_NONE		0u
 
 static inline uint32_t slab_word_cache(uint32_t word)
 {
@@ -135,11 +135,11 @@ struct magazine {
 
 /* Derived at magazine exchange, never counted per object; striped so that clients seldom meet. */
 struct counters {
-	_Atomic uint64_t allocs; /* rounds that left the depot */
-	_Atomic uint64_t frees;	 /* rounds that came back */
-	_Atomic uint64_t claims; /* magazines taken */
+	_Atomic uint64_t allocs;  /* rounds that left the depot */
+	_Atomic uint64_t frees;	  /* rounds that came back */
+	_Atomic uint64_t claims;  /* magazines taken */
 	_Atomic uint64_t refills; /* requests to the daemon */
-	_Atomic uint64_t waits;	 /* of those, allocs that had to wait */
+	_Atomic uint64_t waits;	  /* of those, allocs that had to wait */
 	uint64_t reserved[3];
 };
 
@@ -159,7 +159,13 @@ struct control {
 /* state: FREE --hello--> ATTACHED <--resume/EOF--> LINGERING; either --death, detach--> DYING
  * --repair and sweep--> TOMB while a tag names the id, else FREE.  A TOMB whose last orphan went is
  * FREE again. */
-enum { CLIENT_FREE = 0, CLIENT_ATTACHED = 1, CLIENT_LINGERING = 2, CLIENT_DYING = 3, CLIENT_TOMB = 4 };
+enum {
+	CLIENT_FREE = 0,
+	CLIENT_ATTACHED = 1,
+	CLIENT_LINGERING = 2,
+	CLIENT_DYING = 3,
+	CLIENT_TOMB = 4
+};
 
 struct client_record {
 	_Atomic uint32_t state;
@@ -184,7 +190,7 @@ struct state_head {
 	uint64_t magic;
 	uint32_t layout;
 	uint32_t max_clients, max_caches;
-	uint32_t bitmap_bytes;	       /* one client's caches, rounded up to 8 */
+	uint32_t bitmap_bytes;	      /* one client's caches, rounded up to 8 */
 	uint64_t clients, open, ever; /* offsets: records, caches open now, caches ever opened */
 	_Atomic uint64_t worker_starts;
 	uint64_t started_at_ms; /* CLOCK_BOOTTIME of the first worker */

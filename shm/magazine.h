@@ -30,9 +30,9 @@
 
 enum { MAGAZINE_EMPTY = 0, MAGAZINE_FULL = 1, MAGAZINE_HELD = 2 };
 
-#define OWNER_STATE_SHIFT 62
+#define OWNER_STATE_SHIFT  62
 #define OWNER_HOLDER_SHIFT 48
-#define OWNER_SEQUENCE ((UINT64_C(1) << OWNER_HOLDER_SHIFT) - 1)
+#define OWNER_SEQUENCE	   ((UINT64_C(1) << OWNER_HOLDER_SHIFT) - 1)
 
 static inline uint64_t owner_make(uint32_t state, uint32_t holder, uint64_t sequence)
 {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define REF_SHIFT 4
-#define REF_NONE 0u
+#define REF_NONE  0u
 
 typedef uint32_t slab_ref;
 

@@ -89,8 +89,8 @@ static void drop_round(struct magazine *magazine, uint32_t i, uint32_t count)
 	store_relaxed(&magazine->rounds[count - 1], REF_NONE);
 }
 
-static uint32_t repair_rounds(const struct cache_view *cache, struct magazine *magazine, uint32_t dead,
-			      struct repair_count *count)
+static uint32_t repair_rounds(const struct cache_view *cache, struct magazine *magazine,
+			      uint32_t dead, struct repair_count *count)
 {
 	uint32_t n = magazine_count(magazine);
 
@@ -123,7 +123,8 @@ static uint32_t repair_past(const struct cache_view *cache, struct magazine *mag
 
 		if (ref == REF_NONE)
 			continue;
-		if (i == n && n < cache->geometry.capacity && take_in(cache, ref, dead, was_added)) {
+		if (i == n && n < cache->geometry.capacity &&
+		    take_in(cache, ref, dead, was_added)) {
 			atomic_step();
 			store_relaxed(&magazine->count, ++n);
 			count->finished++;

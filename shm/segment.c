@@ -27,7 +27,8 @@ int segment_map(char **ret, int fd, uint64_t bytes, int prot, void *address)
 uint64_t segment_base(uint64_t id_high, uint64_t id_low)
 {
 	const char *forced = secure_getenv("SLABD_BASE");
-	uint64_t hash = (id_high ^ id_low * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xff51afd7ed558ccd);
+	uint64_t hash =
+		(id_high ^ id_low * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xff51afd7ed558ccd);
 
 	if (forced && *forced)
 		return strtoull(forced, NULL, 0) & ~(uint64_t)(EXTENT_BYTES - 1);

@@ -17,8 +17,8 @@
 struct segment {
 	char *heap;
 	char *depot;
-	char *catalog;	/* read-only in clients */
-	char *state;	/* NULL in clients */
+	char *catalog; /* read-only in clients */
+	char *state;   /* NULL in clients */
 	uint64_t heap_bytes, depot_bytes, catalog_bytes, state_bytes;
 	struct superblock *super;
 	struct cache_desc *descriptors;

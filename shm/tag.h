@@ -23,12 +23,12 @@ enum { TAG_SLAB = 0, TAG_CIRC = 1, TAG_LIVE = 2, TAG_FREEING = 3 };
 
 #define TAG_OWNER_SHIFT 18
 #define TAG_STATE_SHIFT 16
-#define TAG_GENERATION 0xffffu
+#define TAG_GENERATION	0xffffu
 
-#define PARTY_NONE 0u
+#define PARTY_NONE   0u
 #define PARTY_DAEMON 1u
-#define PARTY_FIRST 2u
-#define PARTY_MAX 16383u
+#define PARTY_FIRST  2u
+#define PARTY_MAX    16383u
 
 static inline uint32_t tag_make(uint32_t owner, uint32_t state, uint32_t generation)
 {

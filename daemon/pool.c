@@ -1,0 +1,326 @@
+#include "daemon/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "daemon/clients.h"
+#include "daemon/extent.h"
+#include "daemon/guard.h"
+#include "daemon/log.h"
+#include "daemon/reap.h"
+#include "daemon/reclaim.h"
+#include "daemon/registry.h"
+#include "daemon/slab.h"
+#include "daemon/stats.h"
+#include "proto/limits.h"
+
+#define SLICE_NS     UINT64_C(1000000)
+#define REAP_SECONDS 15
+
+uint64_t pool_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* ---------------------------------------------------------------- open */
+
+static int map_regions(struct pool *pool, struct superblock *super)
+{
+	const struct backing *b = &pool->backing;
+	char *catalog = NULL, *depot = NULL, *heap = NULL, *state = NULL;
+	int r;
+
+	r = segment_map(&catalog, b->catalog, super->catalog_bytes, PROT_READ | PROT_WRITE, NULL);
+	if (r == 0)
+		r = segment_map(&depot, b->depot, super->depot_bytes, PROT_READ | PROT_WRITE, NULL);
+	if (r == 0)
+		r = segment_map(&state, b->state, super->state_bytes, PROT_READ | PROT_WRITE, NULL);
+	if (r == 0)
+		r = segment_map(&heap, b->heap, super->heap_bytes, PROT_READ | PROT_WRITE,
+				(void *)super->base);
+	if (r == -EADDRINUSE) /* the worker follows no pointer in an object */
+		r = segment_map(&heap, b->heap, super->heap_bytes, PROT_READ | PROT_WRITE, NULL);
+	if (r == 0)
+		r = segment_view(&pool->segment, catalog, super->catalog_bytes, depot,
+				 super->depot_bytes, heap, super->heap_bytes);
+	pool->segment.state = state;
+	return r;
+}
+
+/* The superblock as the file has it, to know how much to map. */
+static int read_superblock(const struct backing *backing, struct superblock *super)
+{
+	char *page;
+	int r = segment_map(&page, backing->catalog, PAGE_BYTES, PROT_READ, NULL);
+
+	if (r < 0)
+		return r;
+	memcpy(super, page, sizeof(*super));
+	munmap(page, PAGE_BYTES);
+	return super->magic == SLABD_MAGIC && super->layout == SLABD_LAYOUT_VERSION ? 0 : -EPROTO;
+}
+
+static uint64_t boot_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void count_start(struct pool *pool)
+{
+	struct state_head *head = (struct state_head *)(void *)pool->segment.state;
+
+	pool->restarts = (uint32_t)load_relaxed(&head->worker_starts);
+	store_relaxed(&head->worker_starts, pool->restarts + 1);
+	if (!head->started_at_ms)
+		head->started_at_ms = boot_ms();
+}
+
+/* A rack's pages are in use if the rack table says so. */
+static int depot_map_open(struct pool *pool)
+{
+	pool->depot_used =
+		calloc(pool->segment.super->depot_pages / 64 + 1, sizeof(*pool->depot_used));
+	if (!pool->depot_used)
+		return -ENOMEM;
+	for (uint32_t id = 1; id <= pool->segment.max_caches; id++) {
+		struct cache *cache = pool->caches[id];
+		uint32_t pages;
+
+		if (!cache)
+			continue;
+		pages = cache->view.geometry.magazine_bytes * RACK_MAGAZINES / PAGE_BYTES;
+		for (uint32_t rack = 0; rack < load_relaxed(&cache->view.desc->racks); rack++)
+			for (uint32_t i = 0; i < pages; i++) {
+				uint32_t page = load_relaxed(&cache->view.rack_table[rack]) - 1 + i;
+
+				pool->depot_used[page / 64] |= UINT64_C(1) << page % 64;
+			}
+	}
+	return 0;
+}
+
+struct opening {
+	struct pool *pool;
+	int r;
+};
+
+/* The order is part of the protocol: see reclaim.c. */
+static void rebuild(void *arg)
+{
+	struct opening *o = arg;
+	struct pool *pool = o->pool;
+
+	o->r = registry_open(pool);
+	if (o->r == 0)
+		o->r = depot_map_open(pool);
+	if (o->r == 0)
+		o->r = extent_open(pool);
+	if (o->r < 0)
+		return;
+	reclaim_worker(pool);
+	o->r = slab_open(pool);
+	if (o->r == 0)
+		clients_open(pool);
+}
+
+int pool_open(struct pool **ret, const char *name, const struct backing *backing, char *why,
+	      size_t n)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+	struct superblock super;
+	struct opening opening = {.pool = pool};
+	int r;
+
+	if (!pool) {
+		snprintf(why, n, "no memory");
+		return -ENOMEM;
+	}
+	snprintf(pool->name, sizeof(pool->name), "%s", name);
+	pool->backing = *backing;
+	pool->max_clients_per_uid = LIMIT_CLIENTS_PER_UID;
+	TAILQ_INIT(&pool->jobs);
+	TAILQ_INIT(&pool->extents.limbo);
+	r = read_superblock(backing, &super);
+	if (r == 0)
+		r = map_regions(pool, &super);
+	if (r == 0) {
+		pool->caches = calloc(pool->segment.max_caches + 1, sizeof(*pool->caches));
+		pool->slabs = calloc(pool->segment.heap_bytes >> UNIT_SHIFT, sizeof(*pool->slabs));
+		r = pool->caches && pool->slabs ? 0 : -ENOMEM;
+	}
+	if (r == 0 && getrandom(&pool->random, sizeof(pool->random), 0) != sizeof(pool->random))
+		r = -EIO;
+	pool->random |= 1;
+	if (r == 0)
+		r = pool_guarded(pool, rebuild, &opening);
+	if (r == 0)
+		r = opening.r;
+	if (r < 0) {
+		snprintf(why, n, "segment %s: %s", name,
+			 r == -EPROTO ? "its regions are of another layout" : strerror(-r));
+		pool_close(pool);
+		return r;
+	}
+	count_start(pool);
+	*ret = pool;
+	return 0;
+}
+
+static void close_slabs(struct pool *pool)
+{
+	if (!pool->slabs)
+		return;
+	for (uint64_t unit = 0; unit < pool->segment.heap_bytes >> UNIT_SHIFT; unit++)
+		free(pool->slabs[unit]);
+	free(pool->slabs);
+}
+
+void pool_close(struct pool *pool)
+{
+	struct segment *s = &pool->segment;
+	struct job *job;
+
+	/* with the waiters gone each job ends by telling nobody */
+	while ((job = TAILQ_FIRST(&pool->jobs))) {
+		TAILQ_REMOVE(&pool->jobs, job, link);
+		free(job);
+	}
+	close_slabs(pool);
+	for (uint32_t id = 1; pool->caches && id <= s->max_caches; id++)
+		free(pool->caches[id]);
+	free(pool->caches);
+	extent_close(pool);
+	free(pool->depot_used);
+	if (s->state)
+		munmap(s->state, s->state_bytes);
+	if (s->heap)
+		munmap(s->heap, s->heap_bytes);
+	if (s->depot)
+		munmap(s->depot, s->depot_bytes);
+	if (s->catalog)
+		munmap(s->catalog, s->catalog_bytes);
+	free(pool);
+}
+
+/* ---------------------------------------------------------------- damage */
+
+bool pool_is_damaged(const struct pool *pool)
+{
+	return load_relaxed(&pool->segment.super->damaged) != 0;
+}
+
+int pool_guarded(struct pool *pool, void (*fn)(void *arg), void *arg)
+{
+	const struct guard_range ranges[] = {
+		{pool->segment.depot, pool->segment.depot_bytes},
+		{pool->segment.heap, pool->segment.heap_bytes},
+	};
+	int r = guard_call(ranges, 2, fn, arg);
+
+	if (r < 0 && !pool_is_damaged(pool)) {
+		store_relaxed(&pool->segment.super->damaged, 1);
+		log_error("segment %s is damaged: memory under it is gone (SIGBUS); a client "
+			  "punched a hole, or "
+			  "the hugepage pool shrank.  Nothing more is handed out of it; restart "
+			  "slabd and its "
+			  "clients",
+			  pool->name);
+	}
+	return r;
+}
+
+void pool_damage(struct pool *pool, const char *what)
+{
+	if (pool->damage++ == 0)
+		log_warning("segment %s: %s; one of its clients writes where it should not. See "
+			    "slabctl audit",
+			    pool->name, what);
+}
+
+/* ---------------------------------------------------------------- jobs and time */
+
+void job_add(struct pool *pool, struct job *job)
+{
+	TAILQ_INSERT_TAIL(&pool->jobs, job, link);
+}
+
+void job_forget(struct pool *pool, const void *waiter)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &pool->jobs, link)
+		if (job->waiter == waiter)
+			job->waiter = NULL;
+}
+
+struct slice {
+	struct pool *pool;
+	uint64_t deadline;
+};
+
+/* The jobs take turns, so that a long one does not keep a short one waiting. */
+static void run_slice(void *arg)
+{
+	struct slice *slice = arg;
+	struct pool *pool = slice->pool;
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&pool->jobs)) && pool_now() < slice->deadline) {
+		bool done = job->step(job, slice->deadline);
+
+		TAILQ_REMOVE(&pool->jobs, job, link);
+		if (done)
+			job->finish(job);
+		else
+			TAILQ_INSERT_TAIL(&pool->jobs, job, link);
+	}
+}
+
+bool pool_run(struct pool *pool)
+{
+	struct slice slice = {pool, pool_now() + SLICE_NS};
+	struct job *first = TAILQ_FIRST(&pool->jobs);
+
+	if (pool_guarded(pool, run_slice, &slice) < 0 && first &&
+	    first == TAILQ_FIRST(&pool->jobs)) {
+		/* it met a hole and would meet it again; what it answers now is what it has */
+		TAILQ_REMOVE(&pool->jobs, first, link);
+		first->finish(first);
+	}
+	return !TAILQ_EMPTY(&pool->jobs);
+}
+
+static void forget_census(void *arg, const struct census *census)
+{
+	(void)arg;
+	(void)census;
+}
+
+void pool_tick(struct pool *pool)
+{
+	bool reap = ++pool->ticks % REAP_SECONDS == 0;
+
+	extent_expire(pool, false);
+	for (uint32_t id = 1; id <= pool->segment.max_caches; id++) {
+		struct cache *cache = pool->caches[id];
+
+		if (!cache)
+			continue;
+		reap_tick(cache);
+		if (reap)
+			reap_periodic(cache);
+	}
+	if (reap && pool->tombs)
+		stats_census(pool, false, forget_census, NULL); /* buries tombs without orphans */
+}

@@ -1,0 +1,212 @@
+/* Reclaim.
+ *
+ * The order was found by model checking and is part of the protocol (DESIGN section 7): for a
+ * client first all its magazines, in all caches that it ever opened under this id, then the sweep of
+ * the tags, and only then its id is free.  For a new worker: the magazines of party 1, then what
+ * FREEING(1) says, only then the lists, and then each dead client.
+ *
+ * It runs as a job in slices; killed anywhere it is begun again by the next worker, since the
+ * client's record says DYING until the end. */
+#include "daemon/reclaim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "daemon/clients.h"
+#include "daemon/log.h"
+#include "daemon/registry.h"
+#include "daemon/slab.h"
+#include "shm/depot.h"
+#include "shm/repair.h"
+
+#define DEADLINE_EVERY 64 /* magazines or objects between two looks at the clock */
+
+struct reclaim_job {
+	struct job job;
+	uint32_t client;
+	result_fn done;
+	uint64_t started;
+	bool swept;	     /* false: still repairing magazines */
+	struct cache *cache; /* under way; NULL: take the next */
+	uint64_t serial;
+	uint32_t next; /* cache id after it */
+	uint32_t at;   /* magazine, then heap unit */
+	struct repair_count repaired;
+	uint64_t returned, orphans;
+};
+
+static uint32_t heap_units(const struct pool *pool)
+{
+	return (uint32_t)(pool->segment.heap_bytes >> UNIT_SHIFT);
+}
+
+/* Repairs what is left of one cache's magazines; false when the time is up. */
+static bool repair_cache(struct reclaim_job *r, struct cache *cache, uint64_t deadline)
+{
+	uint32_t magazines = depot_magazines(&cache->view);
+
+	while (r->at < magazines) {
+		repair_magazine(&cache->view, r->at, r->client, &r->repaired);
+		r->at++;
+		if (r->at % DEADLINE_EVERY == 0 && pool_now() > deadline)
+			return false;
+	}
+	return true;
+}
+
+static void sweep_slab(struct reclaim_job *r, struct cache *cache, uint32_t unit)
+{
+	const struct geometry *g = &cache->view.geometry;
+	bool reclaim = g->flags & GEOMETRY_RECLAIM;
+
+	for (uint32_t i = 0; i < g->objects; i++) {
+		slab_ref ref = (unit << (UNIT_SHIFT - REF_SHIFT)) + i * (g->stride >> REF_SHIFT);
+
+		switch (repair_sweep(&cache->view, ref, r->client, reclaim)) {
+		case SWEEP_RETURNED:
+			r->returned++;
+			if (!slab_return(cache, ref))
+				pool_damage(cache->pool, "a swept object was in its slab already");
+			break;
+		case SWEEP_ORPHAN:
+			r->orphans++;
+			break;
+		case SWEEP_OTHER:
+			break;
+		}
+	}
+}
+
+static bool sweep_cache(struct reclaim_job *r, struct cache *cache, uint64_t deadline)
+{
+	while (r->at < heap_units(cache->pool)) {
+		uint32_t unit = r->at++;
+
+		if (load_relaxed(&cache->pool->segment.slab_table[unit]) != cache->view.word)
+			continue;
+		sweep_slab(r, cache, unit);
+		if (pool_now() > deadline)
+			return false;
+	}
+	return true;
+}
+
+static bool reclaim_step(struct job *job, uint64_t deadline)
+{
+	struct reclaim_job *r = (struct reclaim_job *)job;
+
+	for (;;) {
+		if (!r->cache) {
+			r->cache = registry_next_ever(job->pool, r->client, &r->next);
+			r->at = 0;
+			if (!r->cache && r->swept)
+				return true;
+			if (!r->cache) {
+				r->swept = true; /* all magazines first, then all tags */
+				r->next = 1;
+				continue;
+			}
+			r->serial = r->cache->serial;
+		} else if (job->pool->caches[r->cache->view.id] != r->cache ||
+			   r->cache->serial != r->serial) {
+			r->cache = NULL; /* released meanwhile: nothing of it is left */
+			continue;
+		}
+		if (!(r->swept ? sweep_cache(r, r->cache, deadline)
+			       : repair_cache(r, r->cache, deadline)))
+			return false;
+		r->cache = NULL;
+	}
+}
+
+static void reclaim_finish(struct job *job)
+{
+	struct reclaim_job *r = (struct reclaim_job *)job;
+	struct client_record *record = clients_record(job->pool, r->client);
+	struct result result = {0};
+
+	registry_close_all(job->pool, r->client);
+	store_relaxed(&record->orphans, r->orphans);
+	record->died_at = (uint64_t)time(NULL);
+	job->pool->tombs += r->orphans > 0;
+	store_release(&record->state, r->orphans ? CLIENT_TOMB : CLIENT_FREE);
+	log_info("client %u (pid %d, %.15s) %s: %llu magazines with %llu objects and %llu objects "
+		 "came back, "
+		 "%llu are orphans, %llu operations finished; %.2f ms",
+		 r->client, record->pid, record->comm, r->done ? "detached" : "died",
+		 (unsigned long long)r->repaired.magazines, (unsigned long long)r->repaired.rounds,
+		 (unsigned long long)r->returned, (unsigned long long)r->orphans,
+		 (unsigned long long)r->repaired.finished, (double)(pool_now() - r->started) / 1e6);
+	if (r->repaired.bad)
+		pool_damage(job->pool,
+			    "a dead client's magazine held words that no operation leaves");
+	if (job->waiter && r->done)
+		r->done(job->waiter, &result);
+	free(r);
+}
+
+void reclaim_client(struct pool *pool, uint32_t client, result_fn done, void *waiter)
+{
+	struct reclaim_job *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		struct result result = {.status = -ENOMEM, .why = "slabd itself has no memory"};
+
+		log_error("client %u: no memory to reclaim what it held; the next worker will",
+			  client);
+		if (done)
+			done(waiter, &result);
+		return;
+	}
+	*r = (struct reclaim_job){
+		.job = {.pool = pool,
+			.step = reclaim_step,
+			.finish = reclaim_finish,
+			.waiter = waiter},
+		.client = client,
+		.done = done,
+		.started = pool_now(),
+		.next = 1,
+	};
+	job_add(pool, &r->job);
+}
+
+/* The lists do not exist yet, so what is swept to SLAB is found there when they are built. */
+static void finish_frees(const struct cache *cache, uint32_t unit)
+{
+	const struct geometry *g = &cache->view.geometry;
+
+	for (uint32_t i = 0; i < g->objects; i++)
+		repair_sweep(&cache->view,
+			     (unit << (UNIT_SHIFT - REF_SHIFT)) + i * (g->stride >> REF_SHIFT),
+			     PARTY_DAEMON, true);
+}
+
+void reclaim_worker(struct pool *pool)
+{
+	struct repair_count count = {0};
+
+	for (uint32_t id = 1; id <= pool->segment.max_caches; id++) {
+		struct cache *cache = pool->caches[id];
+
+		if (!cache)
+			continue;
+		for (uint32_t i = 0, n = depot_magazines(&cache->view); i < n; i++)
+			repair_magazine(&cache->view, i, PARTY_DAEMON, &count);
+	}
+	for (uint32_t unit = EXTENT_UNITS; unit < heap_units(pool); unit++) {
+		uint32_t word = load_relaxed(&pool->segment.slab_table[unit]);
+		struct cache *cache = word ? pool->caches[slab_word_cache(word)] : NULL;
+
+		if (cache && cache->view.word == word)
+			finish_frees(cache, unit);
+	}
+	if (count.magazines)
+		log_info("repaired what the last worker left: %llu magazines, %llu operations "
+			 "finished",
+			 (unsigned long long)count.magazines, (unsigned long long)count.finished);
+	if (count.bad)
+		pool_damage(pool,
+			    "a magazine of the last worker held words that no operation leaves");
+}
