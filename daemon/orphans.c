@@ -1,0 +1,134 @@
+#include "daemon/orphans.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "daemon/clients.h"
+#include "daemon/log.h"
+#include "daemon/registry.h"
+#include "daemon/slab.h"
+#include "shm/repair.h"
+
+struct found {
+	UT_hash_handle hh;
+	uint64_t key; /* cache id, owner */
+	struct orphan orphan;
+};
+
+struct orphans_job {
+	struct job job;
+	uint32_t cache, unit;
+	bool reclaim;
+	struct found *found;
+	struct orphans result;
+	orphans_fn done;
+};
+
+static void count_orphan(struct orphans_job *o, uint32_t cache, uint32_t owner)
+{
+	uint64_t key = (uint64_t)cache << 32 | owner;
+	struct found *found;
+
+	HASH_FIND(hh, o->found, &key, sizeof(key), found);
+	if (!found) {
+		found = calloc(1, sizeof(*found));
+		if (!found) {
+			o->result.status = -ENOMEM;
+			return;
+		}
+		found->key = key;
+		found->orphan = (struct orphan){.cache = cache, .owner = owner};
+		HASH_ADD(hh, o->found, key, sizeof(key), found);
+	}
+	found->orphan.objects++;
+}
+
+static void see_object(struct orphans_job *o, struct cache *cache, slab_ref ref)
+{
+	uint32_t tag = load_relaxed(cache_tag(&cache->view, ref));
+
+	if (tag_state(tag) != TAG_LIVE || !clients_is_tomb(o->job.pool, tag_owner(tag)))
+		return;
+	count_orphan(o, cache->view.id, tag_owner(tag));
+	if (o->reclaim && repair_sweep(&cache->view, ref, tag_owner(tag), true) == SWEEP_RETURNED &&
+	    slab_return(cache, ref))
+		o->result.freed++;
+}
+
+static bool orphans_step(struct job *job, uint64_t deadline)
+{
+	struct orphans_job *o = (struct orphans_job *)job;
+	struct pool *pool = job->pool;
+	uint32_t units = (uint32_t)(pool->segment.heap_bytes >> UNIT_SHIFT);
+
+	for (; o->unit < units; o->unit++) {
+		uint32_t word = load_relaxed(&pool->segment.slab_table[o->unit]);
+		struct cache *cache = word ? pool->caches[slab_word_cache(word)] : NULL;
+		const struct geometry *g;
+
+		if (!cache || cache->releasing || (o->cache && o->cache != cache->view.id))
+			continue;
+		if (pool_now() > deadline)
+			return false;
+		g = &cache->view.geometry;
+		for (uint32_t i = 0; i < g->objects; i++)
+			see_object(o, cache,
+				   (o->unit << (UNIT_SHIFT - REF_SHIFT)) +
+					   i * (g->stride >> REF_SHIFT));
+	}
+	return true;
+}
+
+static int by_cache_and_owner(struct found *a, struct found *b)
+{
+	return a->key < b->key ? -1 : a->key > b->key;
+}
+
+static void orphans_finish(struct job *job)
+{
+	struct orphans_job *o = (struct orphans_job *)job;
+	size_t n = HASH_COUNT(o->found), i = 0;
+	struct orphan *list = calloc(n + 1, sizeof(*list));
+	struct found *found, *next;
+
+	HASH_SORT(o->found, by_cache_and_owner);
+	HASH_ITER (hh, o->found, found, next) {
+		if (list)
+			list[i++] = found->orphan;
+		HASH_DEL(o->found, found);
+		free(found);
+	}
+	if (!list)
+		o->result.status = -ENOMEM;
+	o->result.list = list;
+	o->result.n = i;
+	if (o->reclaim)
+		log_info("%llu orphans freed", (unsigned long long)o->result.freed);
+	if (job->waiter)
+		o->done(job->waiter, &o->result);
+	free(list);
+	free(o);
+}
+
+void orphans_walk(struct pool *pool, uint32_t cache, bool reclaim, orphans_fn done, void *waiter)
+{
+	struct orphans_job *o = calloc(1, sizeof(*o));
+
+	if (!o) {
+		done(waiter, &(struct orphans){.status = -ENOMEM});
+		return;
+	}
+	*o = (struct orphans_job){
+		.job = {.pool = pool,
+			.step = orphans_step,
+			.finish = orphans_finish,
+			.waiter = waiter},
+		.cache = cache,
+		.unit = EXTENT_UNITS,
+		.reclaim = reclaim,
+		.done = done,
+	};
+	job_add(pool, &o->job);
+}
