@@ -195,6 +195,18 @@ int clients_resume(struct pool *pool, uint32_t id, uint64_t token_high, uint64_t
 	return 0;
 }
 
+void clients_set_threads(struct pool *pool, uint32_t id, uint32_t threads)
+{
+	struct client_record *record = clients_record(pool, id);
+
+	if (threads > CLIENT_THREADS_MAX)
+		threads = CLIENT_THREADS_MAX;
+	if (record->threads == threads)
+		return;
+	record->threads = threads;
+	pool->threads_epoch++;
+}
+
 /* ---------------------------------------------------------------- leaving */
 
 void clients_linger(struct pool *pool, uint32_t id)
@@ -215,6 +227,7 @@ void clients_died(struct pool *pool, uint32_t id, result_fn done, void *waiter)
 		return;
 	}
 	pool->clients_attached--;
+	pool->threads_epoch++;
 	store_release(&clients_record(pool, id)->state, CLIENT_DYING);
 	reclaim_client(pool, id, done, waiter);
 }

@@ -27,6 +27,10 @@ int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret,
 int clients_resume(struct pool *pool, uint32_t id, uint64_t token_high, uint64_t token_low,
 		   const struct peer *peer, struct result *result);
 
+/* What a client says of its threads, in a refill or doorbell; racks are reckoned by it (I-7). */
+#define CLIENT_THREADS_MAX 4096u
+void clients_set_threads(struct pool *pool, uint32_t id, uint32_t threads);
+
 /* The socket ended, no more: the process may live on and use its mapping. */
 void clients_linger(struct pool *pool, uint32_t id);
 

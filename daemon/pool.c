@@ -149,6 +149,7 @@ int pool_open(struct pool **ret, const char *name, const struct backing *backing
 	snprintf(pool->name, sizeof(pool->name), "%s", name);
 	pool->backing = *backing;
 	pool->max_clients_per_uid = LIMIT_CLIENTS_PER_UID;
+	pool->threads_epoch = 1;
 	TAILQ_INIT(&pool->jobs);
 	TAILQ_INIT(&pool->extents.limbo);
 	r = read_superblock(backing, &super);
@@ -197,6 +198,7 @@ void pool_close(struct pool *pool)
 		free(job);
 	}
 	close_slabs(pool);
+	HASH_CLEAR(hh, pool->by_name);
 	for (uint32_t id = 1; pool->caches && id <= s->max_caches; id++)
 		free(pool->caches[id]);
 	free(pool->caches);

@@ -64,12 +64,14 @@ struct pool {
 	struct segment segment;
 	struct extents extents;
 	struct cache **caches; /* by id */
+	struct cache *by_name; /* those that have one */
 	struct slab **slabs;   /* by unit of the heap: the slab that begins there */
 	uint64_t *depot_used;  /* a bit a page of the depot's rack area */
 	uint32_t next_cache_id, next_client_id, clients_attached, caches_live;
 	uint32_t max_clients_per_uid;
-	uint32_t restarts; /* of the worker */
-	uint32_t tombs;	   /* clients that died and left orphans */
+	uint64_t threads_epoch; /* grows when a client, its threads or its open caches change */
+	uint32_t restarts;	/* of the worker */
+	uint32_t tombs;		/* clients that died and left orphans */
 	uint64_t ticks;
 	uint64_t random;
 	uint64_t refills;

@@ -33,9 +33,10 @@ void reap_tick(struct cache *cache)
 	if (cache->releasing || pool_is_damaged(cache->pool))
 		return;
 	store_relaxed(&cache->view.control->rung, 0); /* a doorbell that got lost */
+	if (refill_count(cache, MAGAZINE_EMPTY) >= EMPTY_LOW)
+		return;
 	refill_racks(cache);
-	if (refill_count(cache, MAGAZINE_EMPTY) < EMPTY_LOW)
-		drain_partial(cache, REAP_MOST);
+	drain_partial(cache, REAP_MOST);
 }
 
 void reap_periodic(struct cache *cache)

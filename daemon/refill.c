@@ -186,6 +186,15 @@ static uint32_t fill(struct cache *cache, uint32_t magazines)
 	return filled;
 }
 
+/* Magazines that one fill may make. */
+static uint32_t fill_max(const struct cache *cache)
+{
+	const struct geometry *g = &cache->view.geometry;
+	uint64_t most = FILL_MAX_BYTES / ((uint64_t)g->capacity * g->stride);
+
+	return most > 0 ? (uint32_t)most : 1;
+}
+
 static uint32_t next_batch(struct cache *cache)
 {
 	uint64_t now = pool_now(), since = now - cache->filled_at;
@@ -198,6 +207,8 @@ static uint32_t next_batch(struct cache *cache)
 		cache->batch = BATCH_MIN;
 	if (cache->batch > BATCH_MAX)
 		cache->batch = BATCH_MAX;
+	if (cache->batch > fill_max(cache))
+		cache->batch = fill_max(cache);
 	cache->filled_at = now;
 	return cache->batch;
 }
@@ -219,11 +230,13 @@ int refill_request(struct pool *pool, struct cache *cache, uint32_t objects, boo
 	refill_racks(cache);
 	if (empty && refill_count(cache, MAGAZINE_EMPTY) == 0)
 		rack_add(cache);
-	want = (objects + capacity - 1) / capacity;
 	if (empty && !objects)
 		return 0;
+	want = objects / capacity + 1;
 	if (want < next_batch(cache))
 		want = cache->batch;
+	if (want > fill_max(cache))
+		want = fill_max(cache);
 	if (fill(cache, want) == 0 && refill_count(cache, MAGAZINE_FULL) == 0) {
 		result->status = -ENOMEM;
 		snprintf(result->why, sizeof(result->why),

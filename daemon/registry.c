@@ -64,6 +64,7 @@ static void enter(struct cache *cache, uint32_t client)
 		return;
 	bit_set(cache->pool, EVER, client, cache->view.id, true);
 	bit_set(cache->pool, OPEN, client, cache->view.id, true);
+	cache->pool->threads_epoch++;
 	cache->opens++;
 }
 
@@ -72,6 +73,7 @@ static void leave(struct cache *cache, uint32_t client)
 	if (!client || !bit_get(cache->pool, OPEN, client, cache->view.id))
 		return;
 	bit_set(cache->pool, OPEN, client, cache->view.id, false);
+	cache->pool->threads_epoch++;
 	cache->opens--;
 	release_if_unused(cache);
 }
@@ -88,20 +90,27 @@ void registry_close_all(struct pool *pool, uint32_t client)
 	}
 }
 
-uint32_t registry_threads(const struct cache *cache)
+static uint32_t count_threads(const struct cache *cache)
 {
 	struct pool *pool = cache->pool;
 	uint32_t threads = 0;
 
 	for (uint32_t id = PARTY_FIRST; id < pool->segment.max_clients + PARTY_FIRST; id++) {
 		const struct client_record *record = clients_record(pool, id);
-		uint32_t state = load_relaxed(&record->state);
 
-		if ((state == CLIENT_ATTACHED || state == CLIENT_LINGERING) &&
-		    bit_get(pool, OPEN, id, cache->view.id))
+		if (clients_is_attached(pool, id) && bit_get(pool, OPEN, id, cache->view.id))
 			threads += record->threads ? record->threads : 1;
 	}
 	return threads;
+}
+
+uint32_t registry_threads(struct cache *cache)
+{
+	if (cache->threads_epoch != cache->pool->threads_epoch) {
+		cache->threads = count_threads(cache);
+		cache->threads_epoch = cache->pool->threads_epoch;
+	}
+	return cache->threads;
 }
 
 /* ---------------------------------------------------------------- the private view */
@@ -118,7 +127,11 @@ static struct cache *cache_new(struct pool *pool, uint32_t id)
 	cache->unlinked = load_relaxed(&cache->view.desc->state) == CACHE_UNLINKED;
 	slab_lists_init(cache);
 	pool->caches[id] = cache;
-	pool->caches_live += !cache->unlinked;
+	if (!cache->unlinked) {
+		HASH_ADD_KEYPTR(hh, pool->by_name, cache->view.desc->name,
+				strlen(cache->view.desc->name), cache);
+		pool->caches_live++;
+	}
 	return cache;
 }
 
@@ -142,13 +155,10 @@ int registry_open(struct pool *pool)
 
 struct cache *registry_by_name(struct pool *pool, const char *name)
 {
-	for (uint32_t id = 1; id <= pool->segment.max_caches; id++) {
-		struct cache *cache = pool->caches[id];
+	struct cache *cache;
 
-		if (cache && !cache->unlinked && strcmp(cache->view.desc->name, name) == 0)
-			return cache;
-	}
-	return NULL;
+	HASH_FIND(hh, pool->by_name, name, strlen(name), cache);
+	return cache;
 }
 
 /* ---------------------------------------------------------------- create and open */
@@ -375,6 +385,7 @@ static void unlink_cache(struct cache *cache, uint32_t client, uint64_t sequence
 	desc->breaker_sequence = sequence;
 	store_release(&desc->state, CACHE_UNLINKED);
 	cache->unlinked = true;
+	HASH_DEL(cache->pool->by_name, cache);
 	cache->pool->caches_live--;
 	log_info("cache %s destroyed: id %u; %u clients still have it open", desc->name,
 		 cache->view.id, cache->opens - (client ? 1 : 0));

@@ -2,6 +2,8 @@
 #ifndef DAEMON_REGISTRY_H
 #define DAEMON_REGISTRY_H
 
+#include <uthash.h>
+
 #include "daemon/pool.h"
 
 TAILQ_HEAD(slab_list, slab);
@@ -11,6 +13,7 @@ TAILQ_HEAD(slab_list, slab);
 /* The worker's own view of a cache; everything in it is rebuilt from the segment at start. */
 struct cache {
 	/* identity */
+	UT_hash_handle hh; /* by name */
 	struct pool *pool;
 	struct cache_view view;
 	uint64_t serial;
@@ -29,6 +32,8 @@ struct cache {
 	uint32_t batch;	    /* magazines of the next fill */
 	uint64_t filled_at; /* ns; fills in quick succession grow the batch */
 	uint64_t refills;
+	uint32_t threads; /* registry_threads, when the pool's epoch was this */
+	uint64_t threads_epoch;
 };
 
 /* Rebuilds the registry from the catalog. */
@@ -66,7 +71,7 @@ void registry_destroy(struct pool *pool, uint32_t client, uint64_t sequence, con
 void registry_close_all(struct pool *pool, uint32_t client);
 
 /* Threads of the clients that have the cache open, at least one each. */
-uint32_t registry_threads(const struct cache *cache);
+uint32_t registry_threads(struct cache *cache);
 
 /* For each cache that the client ever opened under this id: may skip from *next on; NULL: no more. */
 struct cache *registry_next_ever(struct pool *pool, uint32_t client, uint32_t *next);
