@@ -21,6 +21,7 @@
 #define BATCH_MAX      64u
 #define BATCH_QUICK_NS UINT64_C(50000000)
 #define BATCH_SLOW_NS  UINT64_C(2000000000)
+#define FILL_MAX_BYTES (UINT64_C(4) << 20) /* in one go: others wait meanwhile */
 #define LOW_WATER      4u
 /* Magazines racked beyond what I-7 asks for: threads that have not said that they exist. */
 #define RACK_SPARE 16u
