@@ -1,0 +1,20 @@
+/* The peers: whom slabd is measured against, one header each, so that each is called as directly as
+ * its user would call it. A peer NAME defines
+ *
+ *	bool  peer_NAME_open(size_t object_size, size_t most)	false: not to be had here; it is skipped
+ *	void *peer_NAME_alloc(void)	never NULL while fewer than most objects are live
+ *	void  peer_NAME_free(void *object)
+ *	void  peer_NAME_alloc_bulk(size_t n, void **objects)
+ *	void  peer_NAME_free_bulk(size_t n, void **objects)
+ *
+ * and adds itself to the list. The first is the one that ratios are about. */
+#ifndef BENCH_PEERS_H
+#define BENCH_PEERS_H
+
+#include "tests/bench/peer_glibc.h"
+#include "tests/bench/peer_slabd.h"
+#include "tests/bench/peer_stack.h"
+
+#define PEERS(X) X(slabd) X(glibc) X(stack)
+
+#endif
