@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/files.h"
 #include "shm/geometry.h"
 #include "shm/segment.h"
 
@@ -194,7 +195,7 @@ int backing_check(struct backing *ret, const struct backing_options *options, ch
 
 	if (r < 0)
 		return r;
-	*ret = (struct backing){-1, -1, -1, -1, BACKING_PAGES, ""};
+	*ret = (struct backing){.state = -1, .catalog = -1, .depot = -1, .heap = -1};
 	r = heap_make(ret, options, super.heap_bytes, error, n);
 	if (r < 0)
 		return r;
@@ -202,15 +203,8 @@ int backing_check(struct backing *ret, const struct backing_options *options, ch
 	return 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
-{
-	ssize_t r = pwrite(fd, bytes, n, 0);
-
-	return r == (ssize_t)n ? 0 : r < 0 ? -errno : -EIO;
-}
-
-/* The first pages of catalog and state.  The superblock is ready with its last word; nobody sees it
- * before the fds are passed on. */
+/* The first pages of catalog and state, written through a mapping, as hugetlbfs knows no write.  The
+ * superblock is ready with its last store. */
 static int heads_write(const struct backing *backing, struct superblock *super)
 {
 	uint64_t bitmap = geometry_bitmap_bytes(super->max_caches), id[2];
@@ -225,43 +219,64 @@ static int heads_write(const struct backing *backing, struct superblock *super)
 		.open = PAGE_BYTES + records * sizeof(struct client_record),
 		.ever = PAGE_BYTES + records * (sizeof(struct client_record) + bitmap),
 	};
-	int r = write_all(backing->state, &head, sizeof(head));
+	char *catalog, *state;
+	int r;
 
-	if (r < 0)
-		return r;
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return -EIO;
 	super->magic = SLABD_MAGIC;
 	super->layout = SLABD_LAYOUT_VERSION;
 	super->next_serial = 1;
-	super->ready = 1;
-	if (getrandom(id, sizeof(id), 0) != sizeof(id))
-		return -EIO;
 	super->segment_high = id[0];
 	super->segment_low = id[1];
 	super->base = segment_base(super->segment_high, super->segment_low);
-	return write_all(backing->catalog, super, sizeof(*super));
+	r = segment_map(&state, backing->state, EXTENT_BYTES, PROT_READ | PROT_WRITE, NULL);
+	if (r < 0)
+		return r;
+	memcpy(state, &head, sizeof(head));
+	munmap(state, EXTENT_BYTES);
+	r = segment_map(&catalog, backing->catalog, EXTENT_BYTES, PROT_READ | PROT_WRITE, NULL);
+	if (r < 0)
+		return r;
+	memcpy(catalog, super, sizeof(*super));
+	store_release(&((struct superblock *)(void *)catalog)->ready, 1);
+	munmap(catalog, EXTENT_BYTES);
+	return 0;
+}
+
+static int memfds_make(struct backing *b, const struct backing_options *options,
+		       const struct superblock *super, char *error, size_t n)
+{
+	int r;
+
+	b->heap = r = heap_make(b, options, super->heap_bytes, error, n);
+	if (r < 0)
+		return r;
+	b->state = r = region_make("slabd-state", super->state_bytes, 0);
+	if (r >= 0)
+		b->catalog = r = region_make("slabd-catalog", super->catalog_bytes, 0);
+	if (r >= 0)
+		b->depot = r = region_make("slabd-depot", super->depot_bytes, 0);
+	return r;
 }
 
 int backing_make(struct backing *ret, const struct backing_options *options, char *error, size_t n)
 {
-	struct backing b = {-1, -1, -1, -1, BACKING_PAGES, ""};
+	struct backing b = {.state = -1, .catalog = -1, .depot = -1, .heap = -1};
 	struct superblock super = {0};
 	int r = geometry_segment(&super, options->size, options->max_caches, options->max_clients,
 				 error, n);
 
 	if (r < 0)
 		return r;
-	b.heap = r = heap_make(&b, options, super.heap_bytes, error, n);
-	if (r < 0)
-		return r;
-	b.state = r = region_make("slabd-state", super.state_bytes, 0);
-	if (r >= 0)
-		b.catalog = r = region_make("slabd-catalog", super.catalog_bytes, 0);
-	if (r >= 0)
-		b.depot = r = region_make("slabd-depot", super.depot_bytes, 0);
-	if (r >= 0)
+	error[0] = 0;
+	r = options->directory ? files_open(&b, options->directory, &super, error, n)
+			       : memfds_make(&b, options, &super, error, n);
+	if (r >= 0 && !b.adopted)
 		r = heads_write(&b, &super);
 	if (r < 0) {
-		snprintf(error, n, "shared memory regions: %s", strerror(-r));
+		if (!error[0])
+			snprintf(error, n, "shared memory regions: %s", strerror(-r));
 		backing_close(&b);
 		return r;
 	}
@@ -321,7 +336,7 @@ int backing_catalog_reader(const struct backing *backing)
 
 const char *backing_name(enum backing_kind kind)
 {
-	static const char *const names[] = {"hugetlb", "thp", "pages"};
+	static const char *const names[] = {"hugetlb", "thp", "pages", "files"};
 
 	return names[kind];
 }

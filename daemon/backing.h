@@ -5,21 +5,24 @@
 #ifndef DAEMON_BACKING_H
 #define DAEMON_BACKING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum hugepages { HUGEPAGES_PREFER, HUGEPAGES_REQUIRE, HUGEPAGES_NEVER };
-enum backing_kind { BACKING_HUGETLB, BACKING_THP, BACKING_PAGES };
+enum backing_kind { BACKING_HUGETLB, BACKING_THP, BACKING_PAGES, BACKING_FILES };
 
 struct backing_options {
 	uint64_t size; /* of the heap, bytes */
 	enum hugepages hugepages;
 	uint32_t max_caches, max_clients;
+	const char *directory; /* the regions are files there and outlive slabd; NULL: memfds */
 };
 
 struct backing {
 	int state, catalog, depot, heap; /* -1: none */
 	enum backing_kind kind;
+	bool adopted;  /* files of an earlier slabd, with all that is in them */
 	char why[256]; /* why not better, and the command that mends it; empty at the best */
 };
 
@@ -29,7 +32,9 @@ int backing_check(struct backing *ret, const struct backing_options *options, ch
 		  size_t error_bytes);
 
 /* Makes the regions at their full span, sealed, mode 0600, with superblock and state head written.
- * 0, or -errno with a sentence in error; nothing is left behind then. */
+ * With a directory that holds them already, opens those instead (size and limits are theirs): they
+ * are locked against a second slabd, their header, layout version and sizes checked, and nothing in
+ * them is changed.  0, or -errno with a sentence in error; nothing is left behind then. */
 int backing_make(struct backing *ret, const struct backing_options *options, char *error,
 		 size_t error_bytes);
 void backing_close(struct backing *backing);
@@ -48,7 +53,7 @@ uint64_t backing_bytes(int fd);
  * caller closes it.  -errno on failure. */
 int backing_catalog_reader(const struct backing *backing);
 
-/* hugetlb, thp, pages */
+/* hugetlb, thp, pages, files */
 const char *backing_name(enum backing_kind kind);
 
 #endif

@@ -32,26 +32,34 @@ uint64_t pool_now(void)
 
 /* ---------------------------------------------------------------- open */
 
-static int map_regions(struct pool *pool, struct superblock *super)
+static int map_region(char **ret, int fd, uint64_t bytes, bool snapshot)
+{
+	if (snapshot)
+		return segment_snapshot(ret, fd, bytes);
+	return segment_map(ret, fd, bytes, PROT_READ | PROT_WRITE, NULL);
+}
+
+static int map_regions(struct pool *pool, struct superblock *super, bool snapshot)
 {
 	const struct backing *b = &pool->backing;
 	char *catalog = NULL, *depot = NULL, *heap = NULL, *state = NULL;
 	int r;
 
-	r = segment_map(&catalog, b->catalog, super->catalog_bytes, PROT_READ | PROT_WRITE, NULL);
+	r = map_region(&catalog, b->catalog, super->catalog_bytes, snapshot);
 	if (r == 0)
-		r = segment_map(&depot, b->depot, super->depot_bytes, PROT_READ | PROT_WRITE, NULL);
+		r = map_region(&depot, b->depot, super->depot_bytes, snapshot);
 	if (r == 0)
-		r = segment_map(&state, b->state, super->state_bytes, PROT_READ | PROT_WRITE, NULL);
+		r = map_region(&state, b->state, super->state_bytes, snapshot);
+	/* anywhere: the worker follows no pointer in an object */
 	if (r == 0)
-		r = segment_map(&heap, b->heap, super->heap_bytes, PROT_READ | PROT_WRITE,
-				(void *)super->base);
-	if (r == -EADDRINUSE) /* the worker follows no pointer in an object */
-		r = segment_map(&heap, b->heap, super->heap_bytes, PROT_READ | PROT_WRITE, NULL);
+		r = map_region(&heap, b->heap, super->heap_bytes, snapshot);
 	if (r == 0)
 		r = segment_view(&pool->segment, catalog, super->catalog_bytes, depot,
 				 super->depot_bytes, heap, super->heap_bytes);
 	pool->segment.state = state;
+	if (snapshot) /* whatever recovery would punch or back stays as it is */
+		pool->backing =
+			(struct backing){.state = -1, .catalog = -1, .depot = -1, .heap = -1};
 	return r;
 }
 
@@ -134,8 +142,8 @@ static void rebuild(void *arg)
 		clients_open(pool);
 }
 
-int pool_open(struct pool **ret, const char *name, const struct backing *backing, char *why,
-	      size_t n)
+static int open_regions(struct pool **ret, const char *name, const struct backing *backing,
+			bool snapshot, char *why, size_t n)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 	struct superblock super;
@@ -154,7 +162,7 @@ int pool_open(struct pool **ret, const char *name, const struct backing *backing
 	TAILQ_INIT(&pool->extents.limbo);
 	r = read_superblock(backing, &super);
 	if (r == 0)
-		r = map_regions(pool, &super);
+		r = map_regions(pool, &super, snapshot);
 	if (r == 0) {
 		pool->caches = calloc(pool->segment.max_caches + 1, sizeof(*pool->caches));
 		pool->slabs = calloc(pool->segment.heap_bytes >> UNIT_SHIFT, sizeof(*pool->slabs));
@@ -173,9 +181,46 @@ int pool_open(struct pool **ret, const char *name, const struct backing *backing
 		pool_close(pool);
 		return r;
 	}
-	count_start(pool);
 	*ret = pool;
 	return 0;
+}
+
+int pool_open(struct pool **ret, const char *name, const struct backing *backing, char *why,
+	      size_t n)
+{
+	int r = open_regions(ret, name, backing, false, why, n);
+
+	if (r == 0)
+		count_start(*ret);
+	return r;
+}
+
+static void take_balance(void *arg, const struct census *census)
+{
+	*(bool *)arg = census && census->balanced;
+}
+
+int pool_rehearse(const char *name, const struct backing *backing, char *why, size_t n)
+{
+	struct pool *pool;
+	bool balanced = false;
+	int r = open_regions(&pool, name, backing, true, why, n);
+
+	if (r < 0)
+		return r;
+	stats_census(pool, true, take_balance, &balanced);
+	while (pool_run(pool))
+		;
+	if (!balanced || pool_is_damaged(pool)) {
+		snprintf(why, n,
+			 "segment %s: its audit finds damage; the files are left as they are. "
+			 "Inspect them, or "
+			 "remove them to begin anew",
+			 name);
+		r = -EIO;
+	}
+	pool_close(pool);
+	return r;
 }
 
 static void close_slabs(struct pool *pool)

@@ -87,6 +87,10 @@ int pool_open(struct pool **ret, const char *name, const struct backing *backing
 	      size_t why_bytes);
 void pool_close(struct pool *pool);
 
+/* Would pool_open do?  The whole recovery is run on a private copy of the regions, and then the
+ * audit; nothing in them changes.  0; -EIO with the reason in why. */
+int pool_rehearse(const char *name, const struct backing *backing, char *why, size_t why_bytes);
+
 /* Calls fn(arg) such that a SIGBUS on the segment's memory ends it: -EIO then, else 0. */
 int pool_guarded(struct pool *pool, void (*fn)(void *arg), void *arg);
 bool pool_is_damaged(const struct pool *pool);

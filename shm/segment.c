@@ -24,6 +24,16 @@ int segment_map(char **ret, int fd, uint64_t bytes, int prot, void *address)
 	return 0;
 }
 
+int segment_snapshot(char **ret, int fd, uint64_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
 uint64_t segment_base(uint64_t id_high, uint64_t id_low)
 {
 	const char *forced = secure_getenv("SLABD_BASE");

@@ -45,6 +45,9 @@ struct cache_view {
  * something else is mapped there.  prot as for mmap.  Returns 0 or -errno. */
 int segment_map(char **ret, int fd, uint64_t bytes, int prot, void *address);
 
+/* The same as a private copy that costs only the pages that are changed: what-if, for recovery. */
+int segment_snapshot(char **ret, int fd, uint64_t bytes);
+
 /* Where the heap of this segment should lie in every process; $SLABD_BASE overrides it. */
 uint64_t segment_base(uint64_t id_high, uint64_t id_low);
 
