@@ -1,13 +1,14 @@
 /* Hand-over: one side allocates and writes, the other reads and frees; between them a ring.
  *
+ *	trip	one line's way from CPU to CPU: there and back, halved
  *	ring	the ring alone, between two processes: no object, no allocator
  *	slabd	between two processes
  *	glibc	between two threads of one process, since a private heap's objects go no further
  *
  * What a line of memory costs to go from one CPU to the other depends on where the two virtual CPUs
  * happen to be: on one core, near, or far, which the host changes as it likes. So before and after
- * each repetition the ring alone is measured, and one line's trip (there and back, halved): a
- * repetition counts only if both trips are of one kind, and figures are kept apart by it. */
+ * each repetition the trip and the ring alone are measured; a repetition counts only if both trips are
+ * of one kind, and figures are kept apart by it. */
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -35,7 +36,7 @@
 #define SAME_CORE_BELOW 15.0
 #define NEAR_BELOW	90.0
 
-enum mode { RING, SLABD, GLIBC, MODES, TRIP, STOP };
+enum mode { TRIP, RING, SLABD, GLIBC, MODES, STOP };
 
 /* The two sides, and what they tell each other. */
 struct arena {
@@ -225,9 +226,9 @@ static void stop(struct arena *arena)
 enum distance { SAME_CORE, NEAR, FAR, DISTANCES };
 
 static const char *const distance_names[DISTANCES] = {"same core", "near", "far"};
-static const char *const mode_names[MODES] = {"ring", "slabd", "glibc"};
+static const char *const mode_names[MODES] = {"trip", "ring", "slabd", "glibc"};
 
-static struct series series[DISTANCES][MODES], trips[DISTANCES];
+static struct series series[DISTANCES][MODES];
 static unsigned moved, preempted;
 
 static enum distance distance_of(double trip_ns)
@@ -264,7 +265,7 @@ static void measure(struct arena *processes, struct arena *threads, unsigned rou
 		} else {
 			series[distance][mode].ns[round] = ns;
 			series[distance][RING].ns[round] = (before.ring + after.ring) / 2;
-			trips[distance].ns[round] = after.trip;
+			series[distance][TRIP].ns[round] = after.trip;
 		}
 		before = after;
 	}
@@ -290,10 +291,9 @@ static void print_table(const struct options *options)
 	for (int distance = 0; distance < DISTANCES; distance++) {
 		struct series *of = series[distance];
 
-		if (!series_median(&trips[distance], options->rounds).clean)
+		if (!series_median(&of[TRIP], options->rounds).clean)
 			continue;
 		printf("%-12s", distance_names[distance]);
-		print_cell(&trips[distance], options->rounds);
 		for (int mode = 0; mode < MODES; mode++)
 			print_cell(&of[mode], options->rounds);
 		printf("%14.2f\n", series_ratio(&of[SLABD], &of[GLIBC], options->rounds));
@@ -329,11 +329,9 @@ static void print_json(const struct options *options)
 static void forget_all(void)
 {
 	for (int distance = 0; distance < DISTANCES; distance++)
-		for (unsigned round = 0; round < ROUNDS_MAX; round++) {
-			trips[distance].ns[round] = NAN;
-			for (int mode = 0; mode < MODES; mode++)
+		for (int mode = 0; mode < MODES; mode++)
+			for (unsigned round = 0; round < ROUNDS_MAX; round++)
 				series[distance][mode].ns[round] = NAN;
-		}
 	moved = preempted = 0;
 }
 
