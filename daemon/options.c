@@ -267,6 +267,11 @@ void options_diff(const struct options *before, const struct options *after, opt
 	}
 }
 
+uint32_t options_files(const struct options *options)
+{
+	return 2 * options->backing.max_clients + 256;
+}
+
 /* ---------------------------------------------------------------- the file */
 
 struct file_reader {

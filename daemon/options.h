@@ -62,6 +62,9 @@ void options_free(struct options *options);
 int options_set(struct options *options, const char *key, const char *value, char *error,
 		size_t error_bytes);
 
+/* How many files the worker opens at most: a socket and a pidfd for each client, and some. */
+uint32_t options_files(const struct options *options);
+
 /* Calls fn for each key whose value differs between before and after; applies: at once on a reload,
  * or with the next start. */
 typedef void (*options_diff_fn)(void *arg, const char *key, const char *before, const char *after,

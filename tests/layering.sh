@@ -44,7 +44,7 @@ check() {
 	done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' "$file")
 }
 
-pb='daemon/dispatch\.c$|client/connection\.c$|client/slabctl/query\.c$'
+pb='daemon/dispatch[_a-z]*\.[ch]$|client/connection\.c$|client/slabctl/query\.c$'
 while read -r file; do
 	case $file in
 	shm/*) check "$file" 'shm/.*' ;;

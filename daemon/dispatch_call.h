@@ -1,0 +1,44 @@
+/* What dispatch.c and dispatch_reports.c share: one request on its way to its answer. */
+#ifndef DAEMON_DISPATCH_CALL_H
+#define DAEMON_DISPATCH_CALL_H
+
+#include "daemon/session.h"
+#include "proto/slabd.pb-c.h"
+
+struct call {
+	struct session *session;
+	struct pool *pool;
+	const Slabd__Request *request;
+	int offered; /* a descriptor that came along; -1: none */
+
+	/* the answer, unless a job gives it later */
+	struct result result;
+	bool pending;
+	bool last; /* the connection ends after it */
+	Slabd__Reply reply;
+	union {
+		Slabd__Welcome welcome;
+		Slabd__CacheInfo cache;
+		Slabd__StatsReply stats;
+	};
+	int fds[3];
+	unsigned nfds;
+};
+
+#define FAIL(result, code, ...) \
+	(snprintf((result)->why, sizeof((result)->why), __VA_ARGS__), (result)->status = (code))
+
+/* The answer comes from a job: notes what it will need.  Before the job is started. */
+void call_pend(struct call *call);
+
+/* Sends the reply to what is pending; status and error are taken from result. */
+void call_answer(struct session *session, Slabd__Reply *reply, const struct result *result);
+
+/* Verbs that report, and those for operators (dispatch_reports.c). */
+void report_stats(struct call *call);
+void report_caches(struct call *call);
+void report_clients(struct call *call);
+void report_audit(struct call *call);
+void report_orphans(struct call *call);
+
+#endif
