@@ -2,6 +2,8 @@
  *
  *	trip	one line's way from CPU to CPU: there and back, halved
  *	ring	the ring alone, between two processes: no object, no allocator
+ *	array	objects of a shared array in turn, written and read: what the content's way costs, nobody
+ *		allocating or freeing
  *	slabd	between two processes
  *	glibc	between two threads of one process, since a private heap's objects go no further
  *
@@ -28,15 +30,16 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-#define HANDED	     50000
-#define PRODUCER_CPU 0
-#define CONSUMER_CPU 1
-#define TRIPS	     2000
+#define HANDED	      50000
+#define PRODUCER_CPU  0
+#define CONSUMER_CPU  1
+#define ARRAY_OBJECTS 4096 /* more than the ring holds */
+#define TRIPS	      2000
 /* ns of a trip that part the kinds: two threads of one core, two cores of one cache, or farther */
 #define SAME_CORE_BELOW 15.0
 #define NEAR_BELOW	90.0
 
-enum mode { TRIP, RING, SLABD, GLIBC, MODES, STOP };
+enum mode { TRIP, RING, ARRAY, SLABD, GLIBC, MODES, STOP };
 
 /* The two sides, and what they tell each other. */
 struct arena {
@@ -52,6 +55,8 @@ struct arena {
 };
 
 static uint64_t no_object;
+static char *array; /* ARRAY_OBJECTS of them, in memory that both processes see */
+static size_t array_stride, array_next;
 
 /* ---------------------------------------------------------------- the workload, compiled for each */
 
@@ -60,7 +65,12 @@ static inline void *ring_alloc(void)
 	return &no_object;
 }
 
-static inline void ring_free(void *object)
+static inline void *array_alloc(void)
+{
+	return array + array_next++ % ARRAY_OBJECTS * array_stride;
+}
+
+static inline void no_free(void *object)
 {
 	(void)object;
 }
@@ -116,6 +126,8 @@ static void produce_in(enum mode mode, struct arena *arena)
 		produce(ring, peer_slabd_alloc, true);
 	else if (mode == GLIBC)
 		produce(ring, peer_glibc_alloc, true);
+	else if (mode == ARRAY)
+		produce(ring, array_alloc, true);
 	else if (mode == TRIP)
 		travel(arena);
 	else
@@ -130,9 +142,11 @@ static uint64_t consume_in(enum mode mode, struct arena *arena)
 		return consume(ring, peer_slabd_free, true);
 	if (mode == GLIBC)
 		return consume(ring, peer_glibc_free, true);
+	if (mode == ARRAY)
+		return consume(ring, no_free, true);
 	if (mode == TRIP)
 		return travel_back(arena), 0;
-	return consume(ring, ring_free, false);
+	return consume(ring, no_free, false);
 }
 
 /* ---------------------------------------------------------------- two sides */
@@ -180,7 +194,7 @@ static double hand_over(struct arena *arena, enum mode mode)
 	produce_in(mode, arena);
 	before = preemptions() - before;
 	await(&arena->ended);
-	if ((mode == SLABD || mode == GLIBC) && arena->sum != (uint64_t)HANDED * (HANDED - 1) / 2) {
+	if (mode >= ARRAY && arena->sum != (uint64_t)HANDED * (HANDED - 1) / 2) {
 		fprintf(stderr,
 			"bench: objects arrived with other content than they were sent with\n");
 		exit(3);
@@ -190,14 +204,21 @@ static double hand_over(struct arena *arena, enum mode mode)
 	return (double)(arena->end_ns - start) / (mode == TRIP ? 2 * TRIPS : HANDED);
 }
 
+static void *shared_memory(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("shared memory");
+	return memory;
+}
+
 static struct arena *arena_new(void)
 {
-	struct arena *arena = mmap(NULL, sizeof *arena, PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct arena *arena = shared_memory(sizeof *arena);
 
-	if (arena == MAP_FAILED || sem_init(&arena->begun, 1, 0) < 0 ||
-	    sem_init(&arena->ended, 1, 0) < 0)
-		fail("shared memory");
+	if (sem_init(&arena->begun, 1, 0) < 0 || sem_init(&arena->ended, 1, 0) < 0)
+		fail("semaphore");
 	return arena;
 }
 
@@ -226,7 +247,7 @@ static void stop(struct arena *arena)
 enum distance { SAME_CORE, NEAR, FAR, DISTANCES };
 
 static const char *const distance_names[DISTANCES] = {"same core", "near", "far"};
-static const char *const mode_names[MODES] = {"trip", "ring", "slabd", "glibc"};
+static const char *const mode_names[MODES] = {"trip", "ring", "array", "slabd", "glibc"};
 
 static struct series series[DISTANCES][MODES];
 static unsigned moved, preempted;
@@ -252,8 +273,8 @@ static void measure(struct arena *processes, struct arena *threads, unsigned rou
 {
 	struct surroundings before = look_around(processes);
 
-	for (enum mode mode = SLABD; mode < MODES; mode++) {
-		double ns = hand_over(mode == SLABD ? processes : threads, mode);
+	for (enum mode mode = ARRAY; mode < MODES; mode++) {
+		double ns = hand_over(mode == GLIBC ? threads : processes, mode);
 		struct surroundings after = look_around(processes);
 		double sum = before.trip + before.ring + after.trip + after.ring + ns;
 		enum distance distance = distance_of(after.trip);
@@ -285,9 +306,9 @@ static void print_table(const struct options *options)
 {
 	printf("\nHand-over, %zu bytes: ns for an object allocated and written here, read and "
 	       "freed "
-	       "there\n\n%-12s%12s%12s%12s%12s%14s\n",
-	       options->object_size, "CPUs are", "a trip ", "ring alone ", "slabd ", "glibc* ",
-	       "slabd/glibc");
+	       "there\n\n%-12s%12s%12s%12s%12s%12s%14s\n",
+	       options->object_size, "CPUs are", "a trip ", "ring alone ", "bare array ", "slabd ",
+	       "glibc* ", "slabd/glibc");
 	for (int distance = 0; distance < DISTANCES; distance++) {
 		struct series *of = series[distance];
 
@@ -298,10 +319,10 @@ static void print_table(const struct options *options)
 			print_cell(&of[mode], options->rounds);
 		printf("%14.2f\n", series_ratio(&of[SLABD], &of[GLIBC], options->rounds));
 	}
-	printf("(medians of %u rounds, trip and bare ring before and after each; left out: %u "
+	printf("(medians of %u rounds, trip and ring before and after each; left out: %u "
 	       "preempted, %u while\n the CPUs moved; ?: fewer than %d were left. *: malloc "
 	       "between "
-	       "threads, since it can't go further;\n slabd and the ring between processes)\n",
+	       "threads, since it can't go further;\n the rest between processes)\n",
 	       options->rounds, preempted, moved, ROUNDS_FEW);
 }
 
@@ -349,6 +370,8 @@ int main(int argc, char **argv)
 	}
 	peer_slabd_open(options.object_size, HANDED);
 	peer_glibc_open(options.object_size, HANDED);
+	array_stride = options.object_size;
+	array = shared_memory(ARRAY_OBJECTS * array_stride);
 	pid = start_process(processes);
 	if (pthread_create(&thread, NULL, consumer, threads))
 		fail("thread");
