@@ -388,8 +388,7 @@ static void unlink_cache(struct cache *cache, uint32_t client, uint64_t sequence
 	HASH_DEL(cache->pool->by_name, cache);
 	cache->pool->caches_live--;
 	log_info("cache %s destroyed: id %u; %u clients still have it open", desc->name,
-		 cache->view.id, cache->opens - (client ? 1 : 0));
-	leave(cache, client);
+		 cache->view.id, cache->opens);
 	release_if_unused(cache);
 }
 
@@ -405,9 +404,7 @@ static void destroy_finish(struct job *job)
 			     "cache \"%s\": %llu objects are live; free them first (slabctl "
 			     "clients shows who holds them)",
 			     cache->view.desc->name, (unsigned long long)d->live);
-		else if (cache->unlinked)
-			leave(cache, d->client);
-		else
+		else if (!cache->unlinked)
 			unlink_cache(cache, d->client, d->sequence);
 	}
 	if (job->waiter)
@@ -435,7 +432,6 @@ void registry_destroy(struct pool *pool, uint32_t client, uint64_t sequence, con
 	r = serial ? registry_find(pool, 0, id, serial, &cache, &result)
 		   : registry_open_cache(pool, 0, name, 0, 0, &cache, &result);
 	if (r == 0 && was_destroyed_by(cache, client, sequence)) {
-		leave(cache, client);
 		done(waiter, &result);
 		return;
 	}

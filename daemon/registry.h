@@ -61,9 +61,9 @@ struct cache *registry_by_name(struct pool *pool, const char *name);
 int registry_close(struct pool *pool, uint32_t client, uint32_t id, uint64_t serial,
 		   struct result *result);
 
-/* Takes the name away and, for a client, closes: a job, as the objects must be counted: -EBUSY
- * while some are live or orphaned, unless they are the caller's in a RECLAIM cache.  By name for an
- * observer (client 0, serial 0). */
+/* Takes the name away; the memory goes with the last closer.  A job, as the objects must be counted:
+ * -EBUSY while some are live or orphaned, unless they are the caller's in a RECLAIM cache.  By name
+ * for an observer (client 0, serial 0).  0 for a cache that has lost its name already. */
 void registry_destroy(struct pool *pool, uint32_t client, uint64_t sequence, const char *name,
 		      uint32_t id, uint64_t serial, result_fn done, void *waiter);
 
