@@ -45,10 +45,11 @@ int address_resolve(struct address *ret, const char *given, char *why, size_t wh
 		return -EINVAL;
 	}
 	if (socket_bytes >= sizeof(ret->socket)) {
-		snprintf(why, why_bytes,
-			 "address \"%.200s\": the socket's path has %zu bytes, at most %zu fit; use "
-			 "a shorter path",
-			 address, socket_bytes, sizeof(ret->socket) - 1);
+		snprintf(
+			why, why_bytes,
+			"address \"%.200s\": the socket's path has %zu bytes, at most %zu fit; use "
+			"a shorter path",
+			address, socket_bytes, sizeof(ret->socket) - 1);
 		return -ENAMETOOLONG;
 	}
 	if (strlen(segment) >= sizeof(ret->segment)) {

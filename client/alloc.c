@@ -1,0 +1,496 @@
+/* Alloc and free: the fast path, and the tiers behind it up to the depot.
+ *
+ * A thread holds two magazines of a cache, loaded and previous (J. Bonwick, J. Adams: Magazines and
+ * Vmem, USENIX 2001).  Alloc pops from loaded, free pushes onto it; when it can't, the two are
+ * swapped; when that does not help either, another magazine is claimed from the depot and previous
+ * goes back.  Two are needed so that a thread at the border of a magazine does not go to the depot
+ * with every call.
+ *
+ * The steps (a), (b), (c) of shm/magazine.h are plain stores in this order.  No fence is needed: one
+ * thread writes a magazine, and whoever repairs it has learnt of its death from the kernel.
+ *
+ *	alloc	(a) tag = LIVE(me); (b) count = n-1; (c) rounds[n-1] = 0
+ *	free	(a) rounds[n] = ref; (b) tag = CIRC, generation+1; (c) count = n+1
+ *
+ * Free first looks for room, then checks, then makes another's object its own by a CAS to
+ * FREEING(me), and only then begins the steps: from there on nothing can fail. */
+#include <errno.h>
+#include <string.h>
+
+#include "client/internal.h"
+
+#define LOW_WATER 4 /* full magazines left in the depot, below which slabd is told */
+
+#define COLD __attribute__((noinline, cold))
+
+/* ---------------------------------------------------------------- magazines */
+
+static inline uint32_t count_of(struct magazine *magazine)
+{
+	return magazine ? magazine_count(magazine) : 0;
+}
+
+static inline bool has_room(const struct slabd_cache *cache, struct magazine *magazine)
+{
+	return magazine && magazine_count(magazine) < cache->view.geometry.capacity;
+}
+
+static void swap_magazines(struct slot *slot)
+{
+	struct magazine *loaded = slot->loaded;
+	uint32_t index = slot->loaded_index;
+
+	slot->loaded = slot->previous;
+	slot->loaded_index = slot->previous_index;
+	slot->previous = loaded;
+	slot->previous_index = index;
+}
+
+/* A claimed magazine becomes loaded, loaded becomes previous, previous goes to the depot. */
+static void load_claimed(struct slabd_cache *cache, struct slot *slot, struct claim claim)
+{
+	struct counters *counters = depot_counters(&cache->view, slot->me);
+	struct magazine *back = slot->previous;
+	uint32_t back_index = slot->previous_index, n = magazine_count(claim.magazine);
+
+	if (unlikely(n > cache->view.geometry.capacity)) { /* no protocol step left that */
+		n = 0;
+		store_relaxed(&claim.magazine->count, 0);
+	}
+	add_relaxed(&counters->claims, 1);
+	if (n)
+		add_relaxed(&counters->allocs, n);
+	slot->previous = slot->loaded;
+	slot->previous_index = slot->loaded_index;
+	slot->loaded = claim.magazine;
+	slot->loaded_index = claim.index;
+	if (!back)
+		return;
+	if (magazine_count(back))
+		add_relaxed(&counters->frees, magazine_count(back));
+	depot_put(&cache->view, back_index, back);
+}
+
+/* ---------------------------------------------------------------- alloc, slow tiers */
+
+/* Makes the loaded magazine one with rounds, without slabd: false if the depot is dry. */
+static bool load_rounds(struct slabd_cache *cache, struct slot *slot)
+{
+	while (!count_of(slot->loaded)) {
+		struct claim claim;
+
+		if (count_of(slot->previous)) {
+			swap_magazines(slot);
+			break;
+		}
+		claim = depot_claim(&cache->view, MAGAZINE_FULL, slot->me, UINT32_MAX,
+				    &slot->full_cursor);
+		if (!claim.magazine)
+			return false;
+		load_claimed(cache, slot, claim);
+		if (load_relaxed(&cache->view.control->rung) == 0 &&
+		    depot_low(&cache->view, LOW_WATER, slot->full_cursor))
+			refill_ring(cache, false);
+	}
+	return true;
+}
+
+static void resume_parked(struct slabd_cache *cache, struct slot *slot)
+{
+	pthread_mutex_lock(&process->lock);
+	parked_resume(cache, slot);
+	pthread_mutex_unlock(&process->lock);
+}
+
+/* The loaded magazine of the calling thread has rounds afterwards: 0, or -errno with the error set. */
+static COLD int alloc_more(struct slabd_cache *cache, unsigned flags, uint32_t wanted)
+{
+	uint64_t deadline = 0;
+	struct slot *slot = thread_slot(cache);
+	int r;
+
+	if (!slot->live) {
+		deadline = flags & SLABD_NOWAIT ? clock_deadline_short() : clock_deadline();
+		r = thread_enter(cache, deadline);
+		if (r < 0)
+			return r;
+		slot = thread_slot(cache);
+	}
+	if (parked_any())
+		resume_parked(cache, slot);
+	while (!load_rounds(cache, slot)) {
+		if (flags & SLABD_NOWAIT) {
+			refill_ring(cache, true);
+			return error_set(-ENOMEM,
+					 "cache \"%s\": the depot is dry, and NOWAIT does not wait "
+					 "for slabd",
+					 cache->name);
+		}
+		if (!deadline)
+			deadline = clock_deadline();
+		if (clock_now() >= deadline)
+			return error_set(
+				-ETIMEDOUT,
+				"cache \"%s\": others took all that slabd filled in, until "
+				"time was up",
+				cache->name);
+		r = refill_wait(cache, wanted, deadline);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- alloc */
+
+/* Pops a round; NULL if the loaded magazine has none. */
+static inline __attribute__((always_inline)) void *take(const struct slabd_cache *cache,
+							struct slot *slot)
+{
+	struct magazine *magazine = slot->loaded;
+	slab_tag *tag;
+	slab_ref ref;
+	uint32_t n;
+
+	if (unlikely(!magazine))
+		return NULL;
+	n = load_relaxed(&magazine->count);
+	if (unlikely(!n))
+		return NULL;
+	ref = load_relaxed(&magazine->rounds[n - 1]);
+	tag = cache_tag(&cache->view, ref);
+	store_relaxed(tag, slot->live | tag_generation(load_relaxed(tag))); /* (a) */
+	atomic_step();
+	store_relaxed(&magazine->count, n - 1); /* (b) */
+	atomic_step();
+	store_relaxed(&magazine->rounds[n - 1], REF_NONE); /* (c) */
+	return ref_address(cache->view.heap, ref);
+}
+
+static int check_flags(const struct slabd_cache *cache, unsigned flags)
+{
+	if (!(flags & ~(SLABD_ZERO | SLABD_NOWAIT)))
+		return 0;
+	return error_set(-EINVAL, "cache \"%s\": alloc flags 0x%x, of which 0x%x is unknown",
+			 cache->name, flags, flags & ~(SLABD_ZERO | SLABD_NOWAIT));
+}
+
+static COLD void *alloc_slow(struct slabd_cache *cache, unsigned flags)
+{
+	void *object;
+	int r;
+
+	do {
+		r = alloc_more(cache, flags, 1);
+		if (r < 0)
+			return error_null(r);
+		object = take(cache, thread_slot(cache));
+	} while (!object);
+	return object;
+}
+
+static __attribute__((noinline)) void *alloc_flagged(struct slabd_cache *cache, unsigned flags)
+{
+	int r = check_flags(cache, flags);
+	void *object;
+
+	if (r < 0)
+		return error_null(r);
+	object = take(cache, thread_slot(cache));
+	if (!object)
+		object = alloc_slow(cache, flags);
+	if (object && flags & SLABD_ZERO)
+		memset(object, 0, cache->view.geometry.object_size);
+	return object;
+}
+
+void *slabd_alloc(struct slabd_cache *cache, unsigned flags)
+{
+	void *object;
+
+	if (unlikely(flags))
+		return alloc_flagged(cache, flags);
+	object = take(cache, thread_slot(cache));
+	return likely(object) ? object : alloc_slow(cache, flags);
+}
+
+/* Pops up to n rounds, tags from the top down, the count once, then clears from the top down. */
+static size_t take_many(const struct slabd_cache *cache, struct slot *slot, size_t n,
+			void **objects)
+{
+	struct magazine *magazine = slot->loaded;
+	uint32_t count = count_of(magazine), some = n < count ? (uint32_t)n : count;
+
+	for (uint32_t i = 0; i < some; i++) {
+		slab_ref ref = load_relaxed(&magazine->rounds[count - 1 - i]);
+		slab_tag *tag = cache_tag(&cache->view, ref);
+
+		store_relaxed(tag, slot->live | tag_generation(load_relaxed(tag)));
+		atomic_step();
+		objects[i] = ref_address(cache->view.heap, ref);
+	}
+	if (some) {
+		atomic_step();
+		store_relaxed(&magazine->count, count - some);
+	}
+	for (uint32_t i = 0; i < some; i++) {
+		atomic_step();
+		store_relaxed(&magazine->rounds[count - 1 - i], REF_NONE);
+	}
+	return some;
+}
+
+size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, void **objects)
+{
+	int r = check_flags(cache, flags);
+	size_t got = 0;
+
+	while (r == 0 && got < n) {
+		size_t some = take_many(cache, thread_slot(cache), n - got, objects + got);
+
+		got += some;
+		if (!some)
+			r = alloc_more(cache, flags,
+				       n - got > UINT32_MAX ? UINT32_MAX : (uint32_t)(n - got));
+	}
+	if (r < 0) {
+		slabd_free_bulk(cache, got, objects);
+		errno = -r;
+		return 0;
+	}
+	for (size_t i = 0; flags & SLABD_ZERO && i < n; i++)
+		memset(objects[i], 0, cache->view.geometry.object_size);
+	return n;
+}
+
+/* ---------------------------------------------------------------- free, the checks */
+
+/* Is it an object's address?  Then *ret is its ref. */
+static inline __attribute__((always_inline)) bool find_object(const struct slabd_cache *cache,
+							      const void *object, slab_ref *ret)
+{
+	uint64_t offset = (uint64_t)((uintptr_t)object - (uintptr_t)cache->view.heap);
+
+	*ret = (slab_ref)(offset >> REF_SHIFT);
+	return offset < cache->view.heap_bytes && !(offset & ((1u << REF_SHIFT) - 1)) &&
+	       cache_has_ref(&cache->view, *ret);
+}
+
+static inline bool is_mine(const struct slot *slot, uint32_t tag)
+{
+	return tag >> TAG_STATE_SHIFT == slot->live >> TAG_STATE_SHIFT;
+}
+
+/* LIVE of anyone to FREEING(me), by one CAS; what was seen if that failed. */
+static inline bool claim_object(const struct slot *slot, slab_tag *tag, uint32_t *seen)
+{
+	return tag_state(*seen) == TAG_LIVE &&
+	       cas_acq_rel(tag, seen, tag_make(slot->me, TAG_FREEING, tag_generation(*seen)));
+}
+
+/* ---------------------------------------------------------------- free, the steps */
+
+/* Into a magazine with room for round n; tag was LIVE(me) or FREEING(me). */
+static inline __attribute__((always_inline)) void add(struct magazine *magazine, uint32_t n,
+						      slab_ref ref, slab_tag *tag, uint32_t seen)
+{
+	store_relaxed(&magazine->rounds[n], ref); /* (a) */
+	atomic_step();
+	store_relaxed(tag, tag_retired(seen, TAG_CIRC)); /* (b) */
+	atomic_step();
+	store_relaxed(&magazine->count, n + 1); /* (c) */
+}
+
+void free_add(struct slabd_cache *cache, struct slot *slot, slab_ref ref)
+{
+	slab_tag *tag = cache_tag(&cache->view, ref);
+
+	add(slot->loaded, magazine_count(slot->loaded), ref, tag, load_relaxed(tag));
+}
+
+/* ---------------------------------------------------------------- free, slow tiers */
+
+int free_make_room(struct slabd_cache *cache, struct slot *slot)
+{
+	struct claim claim;
+
+	if (has_room(cache, slot->loaded))
+		return 0;
+	if (has_room(cache, slot->previous)) {
+		swap_magazines(slot);
+		return 0;
+	}
+	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, slot->me, UINT32_MAX,
+			    &slot->empty_cursor);
+	if (!claim.magazine) {
+		refill_ring(cache, false);
+		claim = depot_claim(&cache->view, MAGAZINE_FULL, slot->me,
+				    cache->view.geometry.capacity - 1, &slot->empty_cursor);
+	}
+	if (!claim.magazine)
+		return -ENOBUFS;
+	load_claimed(cache, slot, claim);
+	return 0;
+}
+
+/* Makes the object FREEING(me), or leaves it LIVE(me) where a plain free may begin at (a). */
+static bool claim_for_free(const struct slabd_cache *cache, const struct slot *slot, slab_tag *tag,
+			   bool room)
+{
+	uint32_t seen = load_relaxed(tag);
+
+	while (tag_state(seen) == TAG_LIVE) {
+		if (is_mine(slot, seen) && !cache->strict) {
+			if (!room) /* listed objects must not look live */
+				store_relaxed(
+					tag, tag_make(slot->me, TAG_FREEING, tag_generation(seen)));
+			return true;
+		}
+		if (claim_object(slot, tag, &seen))
+			return true;
+	}
+	return false;
+}
+
+static void free_attached(struct slabd_cache *cache, void *object, slab_ref ref)
+{
+	struct slot *slot = thread_slot(cache);
+	slab_tag *tag = cache_tag(&cache->view, ref);
+	bool room;
+
+	if (parked_any())
+		resume_parked(cache, slot);
+	room = free_make_room(cache, slot) == 0;
+	if (!claim_for_free(cache, slot, tag, room))
+		error_refused(cache, object);
+	else if (room)
+		free_add(cache, slot, ref);
+	else
+		parked_add(cache, ref, tag_generation(load_relaxed(tag)), true);
+}
+
+static COLD void free_slow(struct slabd_cache *cache, void *object)
+{
+	int saved = errno;
+	slab_ref ref;
+	uint32_t tag;
+
+	if (!object)
+		return;
+	if (!find_object(cache, object, &ref)) {
+		error_refused(cache, object);
+	} else if (thread_slot(cache)->live || thread_enter(cache, clock_deadline_short()) == 0) {
+		free_attached(cache, object, ref);
+	} else {
+		tag = load_relaxed(cache_tag(&cache->view, ref));
+		if (tag_state(tag) == TAG_LIVE)
+			parked_add(cache, ref, tag_generation(tag), false);
+		else
+			error_refused(cache, object);
+	}
+	errno = saved;
+}
+
+/* ---------------------------------------------------------------- free */
+
+/* Pushes the object; false, and nothing happened, if this needs another look. */
+static inline __attribute__((always_inline)) bool give(const struct slabd_cache *cache,
+						       struct slot *slot, void *object)
+{
+	struct magazine *magazine = slot->loaded;
+	slab_tag *tag;
+	slab_ref ref;
+	uint32_t n, seen;
+
+	if (unlikely(!magazine))
+		return false;
+	n = load_relaxed(&magazine->count);
+	if (unlikely(n >= cache->view.geometry.capacity) ||
+	    unlikely(!find_object(cache, object, &ref)))
+		return false;
+	tag = cache_tag(&cache->view, ref);
+	seen = load_relaxed(tag);
+	if (unlikely(!is_mine(slot, seen)) || unlikely(cache->strict)) {
+		if (!claim_object(slot, tag, &seen))
+			return false;
+	}
+	add(magazine, n, ref, tag, seen);
+	return true;
+}
+
+void slabd_free(struct slabd_cache *cache, void *object)
+{
+	if (unlikely(!give(cache, thread_slot(cache), object)))
+		free_slow(cache, object);
+}
+
+/* Fills one magazine: how many entries were dealt with; stops at the first that needs a look.
+ * Round and tag are stored an object at a time, so that an entry that stands there twice is seen. */
+static size_t give_many(const struct slabd_cache *cache, struct slot *slot, size_t n,
+			void *const *objects)
+{
+	struct magazine *magazine = slot->loaded;
+	uint32_t count = count_of(magazine), room;
+	size_t done = 0;
+
+	if (!magazine || count >= cache->view.geometry.capacity)
+		return 0;
+	room = cache->view.geometry.capacity - count;
+	for (; done < n && done < room; done++) {
+		slab_tag *tag;
+		slab_ref ref;
+		uint32_t seen;
+
+		if (unlikely(!find_object(cache, objects[done], &ref)))
+			break;
+		tag = cache_tag(&cache->view, ref);
+		seen = load_relaxed(tag);
+		if ((!is_mine(slot, seen) || cache->strict) && !claim_object(slot, tag, &seen))
+			break;
+		store_relaxed(&magazine->rounds[count + done], ref);
+		atomic_step();
+		store_relaxed(tag, tag_retired(seen, TAG_CIRC));
+		atomic_step();
+	}
+	atomic_step();
+	store_relaxed(&magazine->count, count + (uint32_t)done);
+	return done;
+}
+
+void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		done += give_many(cache, thread_slot(cache), n - done, objects + done);
+		if (done < n)
+			free_slow(cache, objects[done++]);
+	}
+}
+
+int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation, uint64_t deadline)
+{
+	slab_tag *tag = cache_tag(&cache->view, ref);
+	struct slot *slot = thread_slot(cache);
+	uint32_t seen;
+	bool room;
+
+	if (!slot->live) {
+		if (thread_enter(cache, deadline) < 0) {
+			parked_add(cache, ref, generation, false);
+			return 0;
+		}
+		slot = thread_slot(cache);
+	}
+	room = free_make_room(cache, slot) == 0;
+	seen = load_relaxed(tag);
+	do {
+		if (tag_state(seen) != TAG_LIVE || tag_generation(seen) != generation)
+			return -ESTALE;
+	} while (!claim_object(slot, tag, &seen));
+	if (room)
+		free_add(cache, slot, ref);
+	else
+		parked_add(cache, ref, generation, true);
+	return 0;
+}

@@ -1,0 +1,173 @@
+/* What the files of the library share.
+ *
+ * Three kinds of memory:
+ *
+ *	shared		the segment: catalog, depot, heap
+ *	inherited	struct slabd, struct slabd_cache, the mapping itself: a forked child has them
+ *			as its parent had
+ *	own		struct process, struct identity, struct table: in MADV_WIPEONFORK memory, so that a
+ *			child, made by whatever call, reads zeros: locks free, no identity, no
+ *			magazines, nothing parked.  Zero must therefore mean "none yet" everywhere in it.
+ *
+ * Locks, all private to the process, taken in this order: process.attach, identity.lock,
+ * process.lock.  Alloc and free take none until all local tiers have failed. */
+#ifndef CLIENT_INTERNAL_H
+#define CLIENT_INTERNAL_H
+
+#include <pthread.h>
+#include <slabd/slabd.h>
+
+#include "client/address.h"
+#include "client/connection.h"
+#include "shm/depot.h"
+
+#define SLOTS_MAX 16384u /* caches that one process has open at a time */
+
+/* One thread's view of one cache. */
+struct slot {
+	struct magazine *loaded, *previous; /* held in the segment under our id; NULL: none */
+	uint32_t live;			    /* tag LIVE(me), generation 0; 0: not set up */
+	uint32_t me;
+	uint32_t loaded_index, previous_index;
+	uint32_t full_cursor, empty_cursor;
+	uint32_t reserved[6];
+};
+
+static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
+
+/* One thread's slots.  Own memory; the thread reaches it through slots_of_thread. */
+struct table {
+	struct table *next, **link; /* of process.tables; link NULL: not registered */
+	char pad[48];
+	struct slot slots[SLOTS_MAX];
+};
+
+struct parked;
+
+struct process {
+	pthread_mutex_t attach; /* makes and drops attachments */
+	pthread_mutex_t lock;	/* tables, caches, parked */
+	struct table *tables;
+	_Atomic uint32_t threads; /* tables */
+	_Atomic uint32_t parked_count;
+	struct parked *parked;
+	uint8_t opened[SLOTS_MAX]; /* by slot: slabd knows that this process has it open */
+};
+
+/* Who this process is to slabd. */
+struct identity {
+	pthread_mutex_t lock; /* the connection: one request in flight */
+	_Atomic uint32_t client;
+	_Atomic uint32_t bell; /* slot + 1 of a doorbell that waits for the lock */
+	uint64_t token_high, token_low, sequence;
+	struct connection connection;
+};
+
+struct slabd {
+	struct slabd *next;
+	struct identity *identity;
+	struct address address;
+	struct segment segment;
+	uint64_t segment_high, segment_low;
+	uint32_t opens;
+	bool same_address;
+	struct connection inherited; /* as last connected, for a child to close */
+};
+
+struct slabd_cache {
+	struct cache_view view;
+	uint32_t slot;
+	bool strict;
+	_Atomic uint32_t refilled; /* refills that were answered */
+	struct slabd *slabd;
+	uint64_t serial;
+	uint32_t opens;
+	char name[NAME_BYTES];
+};
+
+/* ---------------------------------------------------------------- thread.c */
+
+extern __thread struct slot *slots_of_thread;
+extern struct process *process; /* NULL: no memory for it at start */
+extern struct slabd_cache *caches_of_process[SLOTS_MAX];
+
+static inline struct slot *thread_slot(const struct slabd_cache *cache)
+{
+	return &slots_of_thread[cache->slot];
+}
+
+/* Makes the calling thread's slot ready: table registered, process attached, cache open.  0, or
+ * -errno with the thread's error set. */
+int thread_enter(struct slabd_cache *cache, uint64_t deadline);
+
+/* Puts back what slot holds of cache. */
+void thread_put_back(struct slabd_cache *cache, struct slot *slot);
+/* The same for all threads of the process, and the slots are free for another cache. */
+void thread_put_back_all(struct slabd_cache *cache);
+
+/* ---------------------------------------------------------------- attach.c */
+
+/* CLOCK_MONOTONIC, ns. */
+uint64_t clock_now(void);
+/* When a call that begins now gives up: PROTO_TIMEOUT_MS or $SLABD_TIMEOUT_MS from now. */
+uint64_t clock_deadline(void);
+uint64_t clock_deadline_short(void);
+
+/* The identity's lock; -ETIMEDOUT with the error set.  Unlock sends a waiting doorbell. */
+int attachment_lock(struct slabd *slabd, uint64_t deadline);
+void attachment_unlock(struct slabd *slabd);
+
+/* With the lock held: makes sure that the process has an identity; asks and waits for the answer,
+ * across reconnections.  0, or -errno with the error set; a status in the answer is an error too. */
+int attachment_enter(struct slabd *slabd, uint64_t deadline);
+int attachment_call(struct slabd *slabd, struct request *request, struct answer *answer,
+		    uint64_t deadline);
+
+/* ---------------------------------------------------------------- cache.c */
+
+/* With the lock held: tells slabd that this process has the cache open, if it does not know yet. */
+int cache_enter(struct slabd_cache *cache, uint64_t deadline);
+/* Forgets a cache whose magazines are back. */
+void cache_drop(struct slabd_cache *cache);
+
+/* ---------------------------------------------------------------- refill.c */
+
+/* Waits for full magazines: 0, look again; or -errno with the error set. */
+int refill_wait(struct slabd_cache *cache, uint32_t objects, uint64_t deadline);
+/* Asks without waiting, if nobody has; always, when sure. */
+void refill_ring(struct slabd_cache *cache, bool sure);
+
+/* ---------------------------------------------------------------- alloc.c */
+
+/* A slot whose loaded magazine has room: 0; -ENOBUFS when no magazine with room is to be had. */
+int free_make_room(struct slabd_cache *cache, struct slot *slot);
+/* Steps (a) to (c) of an object that is FREEING(me) or LIVE(me), into a magazine with room. */
+void free_add(struct slabd_cache *cache, struct slot *slot, slab_ref ref);
+/* Frees an object of known generation that anyone may own. 0, -ESTALE, or -errno of thread_enter. */
+int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation,
+		    uint64_t deadline);
+
+/* ---------------------------------------------------------------- parked.c */
+
+/* Lists a free for later.  claimed: its tag is FREEING(me); else it was not touched, for want of an
+ * identity.  Theory in parked.c. */
+void parked_add(struct slabd_cache *cache, slab_ref ref, uint32_t generation, bool claimed);
+/* Completes what can be completed of cache's. */
+void parked_resume(struct slabd_cache *cache, struct slot *slot);
+void parked_forget(const struct slabd_cache *cache);
+
+static inline bool parked_any(void)
+{
+	return load_relaxed(&process->parked_count) != 0;
+}
+
+/* ---------------------------------------------------------------- error.c */
+
+/* Sets the calling thread's sentence; returns r. */
+int error_set(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* errno = -r; NULL. */
+void *error_null(int r);
+/* A free was refused: tells the handler. */
+void error_refused(const struct slabd_cache *cache, const void *object);
+
+#endif

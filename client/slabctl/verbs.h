@@ -1,0 +1,73 @@
+/* What slabctl can do: one table, which the command line, --help and the manual go by. */
+#ifndef SLABCTL_VERBS_H
+#define SLABCTL_VERBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/slabctl/query.h"
+
+struct order;
+
+/* Options beyond those that every verb takes. */
+enum {
+	TAKES_YES = 0x1,
+	TAKES_CREATE = 0x2,
+	TAKES_ALL = 0x4,
+	TAKES_FREE = 0x8,
+	TAKES_WAIT = 0x10,
+};
+
+struct verb {
+	const char *name;
+	const char *argument; /* NAME, [NAME], PID; "": takes none */
+	const char *line;     /* what it does */
+	unsigned takes;
+	bool offline; /* opens the conversation by itself */
+	int (*run)(struct query *query, const struct order *order);
+};
+
+extern const struct verb verbs[];
+extern const size_t nverbs;
+
+/* What the command line asks for. */
+struct order {
+	const struct verb *verb;
+	const char *address; /* NULL: the default */
+	const char *name;    /* the argument of the verb; NULL: none */
+	bool json, yes, all, release, wait;
+	int pid;
+	unsigned wait_ms;
+	struct create_args create;
+};
+
+/* Fills *ret, or ends the process: usage errors and --help. */
+void options_parse(struct order *ret, int argc, char **argv);
+
+/* A destructive verb may go on: 0, or the exit code.  What the question says comes from the caller,
+ * and is asked only on a terminal without --yes. */
+#define CONFIRM(order, ...)                                                                        \
+	((order)->yes || output_ask(__VA_ARGS__) ? EXIT_DONE                                        \
+						 : (output_note(TEXT_DECLINED), EXIT_FAILED))
+
+int verb_status(struct query *query, const struct order *order);
+int verb_caches(struct query *query, const struct order *order);
+int verb_cache(struct query *query, const struct order *order);
+int verb_clients(struct query *query, const struct order *order);
+int verb_create(struct query *query, const struct order *order);
+int verb_destroy(struct query *query, const struct order *order);
+int verb_shrink(struct query *query, const struct order *order);
+int verb_audit(struct query *query, const struct order *order);
+int verb_orphans(struct query *query, const struct order *order);
+int verb_evict(struct query *query, const struct order *order);
+int verb_ping(struct query *query, const struct order *order);
+
+/* A cache's row, for those who list one and those who list all. */
+struct json_field;
+extern const struct json_field cache_fields[];
+extern const size_t ncache_fields;
+#define FLAGS_BYTES 32
+const char *cache_flags(char text[FLAGS_BYTES], uint64_t flags); /* "reclaim,strict"; "-": none */
+
+#endif
