@@ -90,7 +90,7 @@ void clients_open(struct pool *pool)
 
 		pool->tombs += state == CLIENT_TOMB;
 		if (state == CLIENT_DYING) {
-			reclaim_client(pool, id, NULL, NULL);
+			reclaim_client(pool, id, "died", NULL, NULL);
 		} else if (state == CLIENT_ATTACHED || state == CLIENT_LINGERING) {
 			pool->clients_attached++;
 			store_release(&record->state, CLIENT_LINGERING);
@@ -217,7 +217,7 @@ void clients_linger(struct pool *pool, uint32_t id)
 	log_debug("client %u lingers: its socket ended, its process lives", id);
 }
 
-void clients_died(struct pool *pool, uint32_t id, result_fn done, void *waiter)
+static void leave(struct pool *pool, uint32_t id, const char *how, result_fn done, void *waiter)
 {
 	if (!clients_is_attached(pool, id)) {
 		struct result result = {0};
@@ -229,7 +229,17 @@ void clients_died(struct pool *pool, uint32_t id, result_fn done, void *waiter)
 	pool->clients_attached--;
 	pool->threads_epoch++;
 	store_release(&clients_record(pool, id)->state, CLIENT_DYING);
-	reclaim_client(pool, id, done, waiter);
+	reclaim_client(pool, id, how, done, waiter);
+}
+
+void clients_died(struct pool *pool, uint32_t id, result_fn done, void *waiter)
+{
+	leave(pool, id, "died", done, waiter);
+}
+
+void clients_detach(struct pool *pool, uint32_t id, result_fn done, void *waiter)
+{
+	leave(pool, id, "detached", done, waiter);
 }
 
 void clients_exec(struct pool *pool, const struct peer *peer)

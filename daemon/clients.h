@@ -34,9 +34,10 @@ void clients_set_threads(struct pool *pool, uint32_t id, uint32_t threads);
 /* The socket ended, no more: the process may live on and use its mapping. */
 void clients_linger(struct pool *pool, uint32_t id);
 
-/* The kernel says that the process is dead; or it detaches (then done tells when its memory is
- * back, with waiter; done may be NULL).  Repair and sweep run as a job. */
+/* The kernel says that the process is dead; or it detaches, an orderly death.  Repair and sweep run as
+ * a job; done, which may be NULL, tells waiter when they are over. */
 void clients_died(struct pool *pool, uint32_t id, result_fn done, void *waiter);
+void clients_detach(struct pool *pool, uint32_t id, result_fn done, void *waiter);
 
 /* The process said hello with another image: what it had mapped under an older one is gone. */
 void clients_exec(struct pool *pool, const struct peer *peer);

@@ -230,7 +230,7 @@ static void detach_handler(struct call *call)
 	call_pend(call);
 	server_unwatch(session->server, session);
 	session->phase = SESSION_DETACHED;
-	clients_died(call->pool, session->client, on_result, session);
+	clients_detach(call->pool, session->client, on_result, session);
 }
 
 /* ---------------------------------------------------------------- caches */

@@ -26,9 +26,10 @@ struct reclaim_job {
 	struct job job;
 	uint32_t client;
 	result_fn done;
+	const char *how;
 	uint64_t started;
-	bool swept;	     /* false: still repairing magazines */
-	struct cache *cache; /* under way; NULL: take the next */
+	bool swept;  /* false: still repairing magazines */
+	uint32_t id; /* of the cache under way; 0: take the next */
 	uint64_t serial;
 	uint32_t next; /* cache id after it */
 	uint32_t at;   /* magazine, then heap unit */
@@ -92,31 +93,38 @@ static bool sweep_cache(struct reclaim_job *r, struct cache *cache, uint64_t dea
 	return true;
 }
 
+/* The cache under way, or the next one; NULL: that was all.  One that was released between two slices
+ * is passed over: nothing of it is left. */
+static struct cache *current_cache(struct reclaim_job *r)
+{
+	struct pool *pool = r->job.pool;
+	struct cache *cache = r->id ? pool->caches[r->id] : NULL;
+
+	if (cache && cache->serial == r->serial)
+		return cache;
+	cache = registry_next_ever(pool, r->client, &r->next);
+	r->at = 0;
+	r->id = cache ? cache->view.id : 0;
+	r->serial = cache ? cache->serial : 0;
+	return cache;
+}
+
 static bool reclaim_step(struct job *job, uint64_t deadline)
 {
 	struct reclaim_job *r = (struct reclaim_job *)job;
+	struct cache *cache;
 
 	for (;;) {
-		if (!r->cache) {
-			r->cache = registry_next_ever(job->pool, r->client, &r->next);
-			r->at = 0;
-			if (!r->cache && r->swept)
-				return true;
-			if (!r->cache) {
-				r->swept = true; /* all magazines first, then all tags */
-				r->next = 1;
-				continue;
-			}
-			r->serial = r->cache->serial;
-		} else if (job->pool->caches[r->cache->view.id] != r->cache ||
-			   r->cache->serial != r->serial) {
-			r->cache = NULL; /* released meanwhile: nothing of it is left */
-			continue;
+		while ((cache = current_cache(r))) {
+			if (!(r->swept ? sweep_cache(r, cache, deadline)
+				       : repair_cache(r, cache, deadline)))
+				return false;
+			r->id = 0;
 		}
-		if (!(r->swept ? sweep_cache(r, r->cache, deadline)
-			       : repair_cache(r, r->cache, deadline)))
-			return false;
-		r->cache = NULL;
+		if (r->swept)
+			return true;
+		r->swept = true; /* all magazines first, then all tags */
+		r->next = 1;
 	}
 }
 
@@ -134,7 +142,7 @@ static void reclaim_finish(struct job *job)
 	log_info("client %u (pid %d, %.15s) %s: %llu magazines with %llu objects and %llu objects "
 		 "came back, "
 		 "%llu are orphans, %llu operations finished; %.2f ms",
-		 r->client, record->pid, record->comm, r->done ? "detached" : "died",
+		 r->client, record->pid, record->comm, r->how,
 		 (unsigned long long)r->repaired.magazines, (unsigned long long)r->repaired.rounds,
 		 (unsigned long long)r->returned, (unsigned long long)r->orphans,
 		 (unsigned long long)r->repaired.finished, (double)(pool_now() - r->started) / 1e6);
@@ -146,7 +154,8 @@ static void reclaim_finish(struct job *job)
 	free(r);
 }
 
-void reclaim_client(struct pool *pool, uint32_t client, result_fn done, void *waiter)
+void reclaim_client(struct pool *pool, uint32_t client, const char *how, result_fn done,
+		    void *waiter)
 {
 	struct reclaim_job *r = calloc(1, sizeof(*r));
 
@@ -166,6 +175,7 @@ void reclaim_client(struct pool *pool, uint32_t client, result_fn done, void *wa
 			.waiter = waiter},
 		.client = client,
 		.done = done,
+		.how = how,
 		.started = pool_now(),
 		.next = 1,
 	};

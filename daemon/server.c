@@ -378,7 +378,8 @@ static void pause_accepting(struct server *server, int error)
 	const struct timeval soon = {.tv_usec = 100000};
 
 	if (!server->paused)
-		log_error("no new connections for now: %s; raise LimitNOFILE= (ulimit -n) or lower "
+		log_error("no new connections at the moment: %s; raise LimitNOFILE= (ulimit -n) or "
+			  "lower "
 			  "max-clients",
 			  strerror(error));
 	server->paused = true;
