@@ -32,7 +32,8 @@ void reap_tick(struct cache *cache)
 	release_if_unused(cache);
 	if (cache->releasing || pool_is_damaged(cache->pool))
 		return;
-	store_relaxed(&cache->view.control->rung, 0); /* a doorbell that got lost */
+	if (load_relaxed(&cache->view.control->rung)) /* a doorbell that got lost */
+		refill_doorbell(cache);
 	if (refill_count(cache, MAGAZINE_EMPTY) >= EMPTY_LOW)
 		return;
 	refill_racks(cache);

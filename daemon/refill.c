@@ -238,7 +238,8 @@ int refill_request(struct pool *pool, struct cache *cache, uint32_t objects, boo
 		want = cache->batch;
 	if (want > fill_max(cache))
 		want = fill_max(cache);
-	if (fill(cache, want) == 0 && refill_count(cache, MAGAZINE_FULL) == 0) {
+	/* by owner words: a hint that a killed client left would have the caller ask for ever */
+	if (fill(cache, want) == 0 && !depot_any(&cache->view, MAGAZINE_FULL)) {
 		result->status = -ENOMEM;
 		snprintf(result->why, sizeof(result->why),
 			 "cache \"%s\": no memory: %llu of %llu MiB of the heap are in use; free "

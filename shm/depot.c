@@ -135,6 +135,25 @@ bool depot_low(const struct cache_view *cache, uint32_t level, uint32_t cursor)
 	return true;
 }
 
+bool depot_any(const struct cache_view *cache, uint32_t state)
+{
+	uint32_t racks = load_acquire(&cache->desc->racks);
+
+	for (uint32_t rack = 0; rack < racks; rack++) {
+		uint64_t hints = load_relaxed(&cache->hints[state][rack]);
+
+		for (; hints; hints &= hints - 1) {
+			uint32_t bit = (uint32_t)__builtin_ctzll(hints);
+			struct magazine *magazine =
+				depot_magazine(cache, rack * RACK_MAGAZINES + bit);
+
+			if (magazine && owner_state(load_relaxed(&magazine->owner)) == state)
+				return true;
+		}
+	}
+	return false;
+}
+
 bool depot_ring(const struct cache_view *cache)
 {
 	return load_relaxed(&cache->control->rung) == 0 &&

@@ -41,6 +41,9 @@ void depot_put(const struct cache_view *cache, uint32_t index, struct magazine *
  * at level. */
 bool depot_low(const struct cache_view *cache, uint32_t level, uint32_t cursor);
 
+/* Is there a magazine in this state at the moment, by its owner word? */
+bool depot_any(const struct cache_view *cache, uint32_t state);
+
 /* Sets the control's rung word; true for the one caller who found it 0 and so rings. */
 bool depot_ring(const struct cache_view *cache);
 
