@@ -73,18 +73,20 @@ static void choose_slab(struct geometry *geometry)
 		uint64_t bytes = UINT64_C(1) << shift;
 		uint32_t objects = objects_in(geometry->stride, geometry->tag_shift, bytes);
 		uint64_t waste;
+		bool good;
 
 		if (!objects)
 			continue;
 		waste = (bytes - (uint64_t)objects * geometry->stride -
 			 tags_bytes(geometry->stride, geometry->tag_shift, objects))
 			<< (SLAB_SHIFT_MAX - shift);
-		if (waste < least) {
+		good = objects >= SLAB_OBJECTS_MIN && waste <= EXTENT_BYTES / SLAB_WASTE_SHARE;
+		if (good || waste < least) {
 			least = waste;
 			geometry->slab_shift = shift;
 			geometry->objects = objects;
 		}
-		if (objects >= SLAB_OBJECTS_MIN && waste <= EXTENT_BYTES / SLAB_WASTE_SHARE)
+		if (good)
 			break;
 	}
 }
