@@ -40,7 +40,13 @@ struct option_row {
 	struct argp_option argp;
 };
 
-#define OPTION(takes, name, key, arg, flags, text) {takes, {name, key, arg, flags, text, 0}}
+#define OPTION(takes, name, key, arg, flags, text)     \
+	{                                              \
+		takes,                                 \
+		{                                      \
+			name, key, arg, flags, text, 0 \
+		}                                      \
+	}
 
 static const struct option_row rows[] = {
 	OPTION(0, "address", 'a', "ADDRESS", 0,
@@ -77,7 +83,7 @@ struct parse {
 	const char *arguments[2];	 /* verb and its argument */
 	const char *surplus;		 /* the first that is too many */
 	const char *given[LENGTH(rows)]; /* options that not every verb takes, by row */
-	int help;			 /* argp_help's flags; 0: not asked */
+	unsigned help;			 /* argp_help's flags; 0: not asked */
 };
 
 static void __attribute__((noreturn, format(printf, 1, 2))) usage(const char *format, ...)
@@ -230,7 +236,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		wait_option(order, text);
 		break;
 	case '?':
-		parse->help = ARGP_HELP_STD_HELP;
+		parse->help = ARGP_HELP_LONG | ARGP_HELP_DOC | ARGP_HELP_SHORT_USAGE;
 		break;
 	case KEY_USAGE:
 		parse->help = ARGP_HELP_USAGE;
@@ -275,7 +281,8 @@ static char *list_verbs(int key, const char *text, void *input)
 	for (size_t i = 0; i < nverbs; i++)
 		fprintf(stream, "  %-7s %-7s  %s\n", verbs[i].name, verbs[i].argument,
 			verbs[i].line);
-	fputs("\nslabctl VERB --help says more. Exit codes: 0 done, 1 failed, 2 usage, 3 not found, "
+	fputs("\nslabctl VERB --help says more. Exit codes: 0 done, 1 failed, 2 usage, 3 not "
+	      "found, "
 	      "4 permission, 5 daemon unreachable, 6 audit found damage, 7 limit or no memory, 8 "
 	      "timeout.",
 	      stream);
@@ -283,25 +290,26 @@ static char *list_verbs(int key, const char *text, void *input)
 	return list;
 }
 
-static void __attribute__((noreturn)) help(const struct verb *verb, int flags)
+static void __attribute__((noreturn)) help(const struct verb *verb, unsigned flags)
 {
 	struct argp_option options[LENGTH(rows) + 1];
-	struct argp argp = {.options = options};
-	char name[64], doc[160];
+	struct argp argp = {.options = options, .args_doc = "VERB [ARGUMENT]"};
+	char name[64] = "slabctl", doc[160];
 
 	choose_options(options, verb);
-	snprintf(name, sizeof(name), "slabctl%s%s", verb ? " " : "", verb ? verb->name : "");
-	snprintf(doc, sizeof(doc), "%s%s.", "slabctl: ",
-		 verb ? verb->line : "see and steer slabd, the pool that processes share");
-	doc[9] = (char)toupper((unsigned char)doc[9]);
-	argp.doc = doc + 9;
-	argp.args_doc = verb ? verb->argument : "VERB [ARGUMENT]";
-	if (!verb) {
-		argp.doc = strcat(doc, "\v ") - strlen("slabctl: ") + strlen("slabctl: ") + 9;
+	if (verb) {
+		snprintf(name, sizeof(name), "slabctl %s", verb->name);
+		snprintf(doc, sizeof(doc), "%c%s.", toupper((unsigned char)*verb->line),
+			 verb->line + 1);
+		argp.args_doc = verb->argument;
+	} else {
+		/* behind the \v stands what list_verbs() replaces */
+		snprintf(doc, sizeof(doc),
+			 "See and steer slabd, the pool that processes share.\v-");
 		argp.help_filter = list_verbs;
 	}
-	argp_help(&argp, stdout, (unsigned)flags & ~(unsigned)(ARGP_HELP_EXIT_OK | ARGP_HELP_EXIT_ERR),
-		  name);
+	argp.doc = doc;
+	argp_help(&argp, stdout, flags, name);
 	exit(output_finish());
 }
 
@@ -369,8 +377,8 @@ static void check_create(struct order *order)
 
 	if (!order->create.size)
 		usage(TEXT_NO_SIZE, order->name);
-	if (geometry_make(&geometry, &request, HEAP_BYTES_MAX, 1, why, sizeof(why)) < 0 &&
-	    !request.magazine)
+	/* a small heap in many racks: no limit that depends on slabd's own */
+	if (geometry_make(&geometry, &request, HEAP_BYTES_MIN, UINT32_MAX, why, sizeof(why)) < 0)
 		usage(TEXT_CREATE_WRONG, order->name, why);
 	order->create.name = order->name;
 }

@@ -13,7 +13,8 @@
 #include "client/slabctl/texts.h"
 
 /* Names come from elsewhere: no control character of theirs reaches the terminal. */
-static void print_line(const char *prefix, const char *format, va_list arguments, const char *end)
+static void __attribute__((format(printf, 2, 0)))
+print_line(const char *prefix, const char *format, va_list arguments, const char *end)
 {
 	char line[2048];
 
@@ -48,7 +49,7 @@ bool output_can_ask(void)
 	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
-bool output_ask(const char *format, ...)
+int output_ask(const char *format, ...)
 {
 	va_list arguments;
 	char *line = NULL;
@@ -64,13 +65,16 @@ bool output_ask(const char *format, ...)
 		line[n - 1] = 0;
 	yes = n > 0 && (strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0);
 	free(line);
-	return yes;
+	if (yes)
+		return EXIT_DONE;
+	output_note(TEXT_DECLINED);
+	return EXIT_FAILED;
 }
 
 const char *output_colour(enum colour colour)
 {
 	static const char *const escapes[] = {
-		[PLAIN] = "\033[0m",   [BOLD] = "\033[1m",    [RED] = "\033[1;31m",
+		[PLAIN] = "\033[0m",  [BOLD] = "\033[1m",    [RED] = "\033[1;31m",
 		[GREEN] = "\033[32m", [YELLOW] = "\033[33m",
 	};
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");

@@ -13,9 +13,9 @@
 void output_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Asks on the terminal; false: anything but yes.  There must be a terminal (output_can_ask). */
-bool output_can_ask(void);
-bool output_ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool output_can_ask(void); /* is there a terminal to ask on? */
+/* Asks on it: 0 for yes; anything else is no, said so, and an exit code. */
+int output_ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- stdout */
 
@@ -53,9 +53,15 @@ struct json_field {
 	size_t offset;
 };
 
-#define JSON_TEXT_FIELD(type, field)  {#field, JSON_FIELD_TEXT, offsetof(type, field)}
-#define JSON_COUNT_FIELD(type, field) {#field, JSON_FIELD_COUNT, offsetof(type, field)}
-#define LENGTH(array)		      (sizeof(array) / sizeof(*(array)))
+#define JSON_TEXT_FIELD(type, field)                           \
+	{                                                      \
+#field, JSON_FIELD_TEXT, offsetof(type, field) \
+	}
+#define JSON_COUNT_FIELD(type, field)                           \
+	{                                                       \
+#field, JSON_FIELD_COUNT, offsetof(type, field) \
+	}
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 
 json_t *json_row(const struct json_field *fields, size_t nfields, const void *row);
 json_t *json_rows(const struct json_field *fields, size_t nfields, const void *rows, size_t stride,

@@ -8,19 +8,21 @@
 #define TEXT_UNKNOWN_VERB  "\"%.63s\" is no verb; slabctl --help lists them"
 #define TEXT_NO_ARGUMENT   "%s: wants %s; see slabctl %s --help"
 #define TEXT_MORE_ARGUMENT "%s: \"%.63s\" is one argument too many; see slabctl %s --help"
-#define TEXT_FOREIGN       "%s: takes no %s; see slabctl %s --help"
-#define TEXT_NO_NUMBER     "%s \"%.63s\": must be a whole number, %llu to %llu%s"
+#define TEXT_FOREIGN	   "%s: takes no %s; see slabctl %s --help"
+#define TEXT_NO_NUMBER	   "%s \"%.63s\": must be a whole number, %llu to %llu%s"
 #define TEXT_UNITS	   ", in bytes or with K or M behind it"
-#define TEXT_NO_FLAG       "flag \"%.63s\": is none of reclaim, strict, hwalign"
+#define TEXT_NO_FLAG	   "flag \"%.63s\": is none of reclaim, strict, hwalign"
 #define TEXT_NO_PID	   "pid \"%.63s\": must be a whole number, 1 to %d; see slabctl clients"
-#define TEXT_NAME_LENGTH   "cache name \"%.20s%s\": has %zu characters, must have 1 to %d; see slabctl caches"
-#define TEXT_NAME_LETTERS  "cache name \"%.63s\": must be made of A-Z a-z 0-9 _ . -"
-#define TEXT_NO_SIZE       "create %.63s: wants --size BYTES, the size of an object; see slabctl create --help"
-#define TEXT_CREATE_WRONG  "create %.63s: %s; see slabctl create --help"
-#define TEXT_SHRINK_WHAT   "shrink: wants either the NAME of a cache or --all; see slabctl caches"
-#define TEXT_WANTS_YES     "%s: there is no terminal to ask on; to do it unasked: slabctl %s --yes"
-#define TEXT_ORPHANS_YES   "orphans: --yes goes with --free; see slabctl orphans --help"
-#define TEXT_BAD_TIMEOUT   "SLABD_TIMEOUT_MS \"%.32s\": must be a whole number, 1 to %d"
+#define TEXT_NAME_LENGTH \
+	"cache name \"%.20s%s\": has %zu characters, must have 1 to %d; see slabctl caches"
+#define TEXT_NAME_LETTERS "cache name \"%.63s\": must be made of A-Z a-z 0-9 _ . -"
+#define TEXT_NO_SIZE \
+	"create %.63s: wants --size BYTES, the size of an object; see slabctl create --help"
+#define TEXT_CREATE_WRONG "create %.63s: %s; see slabctl create --help"
+#define TEXT_SHRINK_WHAT  "shrink: wants either the NAME of a cache or --all; see slabctl caches"
+#define TEXT_WANTS_YES	  "%s: there is no terminal to ask on; to do it unasked: slabctl %s --yes"
+#define TEXT_ORPHANS_YES  "orphans: --yes goes with --free; see slabctl orphans --help"
+#define TEXT_BAD_TIMEOUT  "SLABD_TIMEOUT_MS \"%.32s\": must be a whole number, 1 to %d"
 
 /* ---- questions, and the answer no */
 #define TEXT_ASK_DESTROY "Destroy cache \"%s\" (%llu objects live)?"
@@ -32,25 +34,32 @@
 #define TEXT_NO_SOCKET	"no slabd at %s: %s; start slabd, or say where it is: --address SOCKET"
 #define TEXT_FORBIDDEN	"socket %s is not for user %u: %s; run as its owner or join its group"
 #define TEXT_NO_PROCESS "slabd at %s can't be asked: %s"
-#define TEXT_SILENT \
-	"slabd at %s gave no answer in %u ms; is it stopped or overloaded? Wait longer with SLABD_TIMEOUT_MS=60000"
-#define TEXT_HUNG_UP	"slabd at %s ended the connection before it answered; try again, and see slabctl status"
-#define TEXT_NO_ANSWER	"slabd at %s answered with something else than was asked; is it of the same release (%s)?"
-#define TEXT_VERSIONS	"slabd %.32s at %s speaks protocol %u.%u, this slabctl (%s) speaks %u.%u; install the same release of both"
-#define TEXT_REFUSED	"slabd at %s refused: %s"
-#define TEXT_TOO_LONG	"the request has %zu bytes, at most %d fit"
-#define TEXT_NO_MEMORY	"slabctl itself has no memory"
-#define TEXT_WAITED	"%s (waited %.1f s)"
+#define TEXT_SILENT                                                                           \
+	"slabd at %s gave no answer in %u ms; is it stopped or overloaded? Wait longer with " \
+	"SLABD_TIMEOUT_MS=60000"
+#define TEXT_HUNG_UP \
+	"slabd at %s ended the connection before it answered; try again, and see slabctl status"
+#define TEXT_NO_ANSWER \
+	"slabd at %s answered with something else than was asked; is it of the same release (%s)?"
+#define TEXT_VERSIONS                                                                           \
+	"slabd %.32s at %s speaks protocol %u.%u, this slabctl (%s) speaks %u.%u; install the " \
+	"same release of both"
+#define TEXT_REFUSED   "slabd at %s refused: %s"
+#define TEXT_TOO_LONG  "the request has %zu bytes, at most %d fit"
+#define TEXT_NO_MEMORY "slabctl itself has no memory"
+#define TEXT_WAITED    "%s (waited %.1f s)"
 
 /* ---- findings */
-#define TEXT_NO_CACHE	  "cache \"%s\": there is none; see slabctl caches"
-#define TEXT_NO_CACHES	  "no caches yet; make one with: slabctl create NAME --size BYTES"
-#define TEXT_NO_CLIENTS	  "no clients are attached"
-#define TEXT_NO_ORPHANS	  "no orphans"
-#define TEXT_DAMAGED_POOL "the segment is damaged: memory under it is gone; see slabd's log, and slabctl audit"
-#define TEXT_UNBALANCED	  "damage: %llu objects lost, %llu doubled; see slabd's log"
-#define TEXT_UNDECIDED \
-	"no verdict: clients moved objects during every walk; ask again when they are quiet: slabctl audit"
+#define TEXT_NO_CACHE	"cache \"%s\": there is none; see slabctl caches"
+#define TEXT_NO_CACHES	"no caches yet; make one with: slabctl create NAME --size BYTES"
+#define TEXT_NO_CLIENTS "no clients are attached"
+#define TEXT_NO_ORPHANS "no orphans"
+#define TEXT_DAMAGED_POOL \
+	"the segment is damaged: memory under it is gone; see slabd's log, and slabctl audit"
+#define TEXT_UNBALANCED "damage: %llu objects lost, %llu doubled; see slabd's log"
+#define TEXT_UNDECIDED                                                                         \
+	"no verdict: clients moved objects during every walk; ask again when they are quiet: " \
+	"slabctl audit"
 #define TEXT_INEXACT	"clients moved objects meanwhile, so the figures are of no one instant"
 #define TEXT_MAP_CUT	"the map shows the first %zu of %llu slabs"
 #define TEXT_NO_WRITING "standard output: %s; the output is not complete"

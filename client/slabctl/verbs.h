@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/slabctl/output.h"
 #include "client/slabctl/query.h"
 
 struct order;
@@ -45,12 +46,6 @@ struct order {
 /* Fills *ret, or ends the process: usage errors and --help. */
 void options_parse(struct order *ret, int argc, char **argv);
 
-/* A destructive verb may go on: 0, or the exit code.  What the question says comes from the caller,
- * and is asked only on a terminal without --yes. */
-#define CONFIRM(order, ...)                                                                        \
-	((order)->yes || output_ask(__VA_ARGS__) ? EXIT_DONE                                        \
-						 : (output_note(TEXT_DECLINED), EXIT_FAILED))
-
 int verb_status(struct query *query, const struct order *order);
 int verb_caches(struct query *query, const struct order *order);
 int verb_cache(struct query *query, const struct order *order);
@@ -64,7 +59,6 @@ int verb_evict(struct query *query, const struct order *order);
 int verb_ping(struct query *query, const struct order *order);
 
 /* A cache's row, for those who list one and those who list all. */
-struct json_field;
 extern const struct json_field cache_fields[];
 extern const size_t ncache_fields;
 #define FLAGS_BYTES 32

@@ -1,0 +1,602 @@
+/* One request, one reply, within a deadline; and from the reply into plain C.  A reply is decoded
+ * into the query's own memory, so it lasts until the next request. */
+#include "client/slabctl/query.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/slabctl/exits.h"
+#include "client/slabctl/texts.h"
+#include "proto/packet.h"
+#include "proto/slabd.pb-c.h"
+#include "proto/version.h"
+#include "shm/layout.h"
+
+#define TIMEOUT_MS_MAX 86400000
+#define FULL_RETRY_MS  20 /* while slabd's backlog is full */
+
+static int fail(struct query *query, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(struct query *query, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(query->why, sizeof(query->why), format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+/* ---------------------------------------------------------------- time */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* True if the socket became ready for events in time. */
+static bool wait_for(const struct query *query, short events, uint64_t deadline)
+{
+	struct pollfd p = {.fd = query->socket, .events = events};
+
+	for (;;) {
+		uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
+		struct timespec timeout = {(time_t)(left / 1000), (long)(left % 1000) * 1000000};
+		int r = ppoll(&p, 1, &timeout, NULL);
+
+		if (r > 0)
+			return true;
+		if (r == 0 || errno != EINTR)
+			return false;
+	}
+}
+
+static void pause_ms(unsigned ms)
+{
+	struct timespec timeout = {ms / 1000, (long)(ms % 1000) * 1000000};
+
+	ppoll(NULL, 0, &timeout, NULL);
+}
+
+/* ---------------------------------------------------------------- the connection */
+
+static int fail_silent(struct query *query)
+{
+	return fail(query, EXIT_TIMEOUT, TEXT_SILENT, query->shown, query->timeout_ms);
+}
+
+int query_init(struct query *query, const char *address)
+{
+	const char *given = getenv("SLABD_TIMEOUT_MS");
+	char why[512], *end;
+	unsigned long ms;
+
+	query->socket = -1;
+	query->timeout_ms = PROTO_TIMEOUT_MS;
+	if (address_resolve(&query->address, address, why, sizeof(why)) < 0)
+		return fail(query, EXIT_USAGE, "%s", why);
+	snprintf(query->shown, sizeof(query->shown), "%s%s%s", query->address.socket,
+		 strcmp(query->address.segment, "main") == 0 ? "" : "#",
+		 strcmp(query->address.segment, "main") == 0 ? "" : query->address.segment);
+	if (!given || !*given)
+		return EXIT_DONE;
+	errno = 0;
+	ms = strtoul(given, &end, 10);
+	if (*given < '0' || *given > '9' || *end || errno || ms < 1 || ms > TIMEOUT_MS_MAX)
+		return fail(query, EXIT_USAGE, TEXT_BAD_TIMEOUT, given, TIMEOUT_MS_MAX);
+	query->timeout_ms = (unsigned)ms;
+	return EXIT_DONE;
+}
+
+void query_close(struct query *query)
+{
+	if (query->socket >= 0)
+		close(query->socket);
+	query->socket = -1;
+}
+
+static int connect_error(struct query *query, int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return fail(query, EXIT_PERMISSION, TEXT_FORBIDDEN, query->address.socket,
+			    geteuid(), strerror(error));
+	case EAGAIN:
+		return fail_silent(query);
+	default:
+		return fail(query, EXIT_UNREACHABLE, TEXT_NO_SOCKET, query->address.socket,
+			    strerror(error));
+	}
+}
+
+static int connect_by(struct query *query, uint64_t deadline)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+	_Static_assert(sizeof(name.sun_path) == sizeof(query->address.socket), "a socket's path");
+	memcpy(name.sun_path, query->address.socket, sizeof(name.sun_path));
+	query->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (query->socket < 0)
+		return fail(query, EXIT_FAILED, TEXT_NO_PROCESS, query->shown, strerror(errno));
+	while (connect(query->socket, (struct sockaddr *)&name, sizeof(name)) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN || now_ms() >= deadline)
+			return connect_error(query, errno);
+		pause_ms(FULL_RETRY_MS);
+	}
+	return EXIT_DONE;
+}
+
+/* ---------------------------------------------------------------- request and reply */
+
+static int send_by(struct query *query, Slabd__Request *request, uint64_t deadline)
+{
+	size_t n = slabd__request__get_packed_size(request);
+	int r;
+
+	if (n > sizeof(query->packet))
+		return fail(query, EXIT_USAGE, TEXT_TOO_LONG, n, PROTO_PACKET_MAX);
+	slabd__request__pack(request, query->packet);
+	while ((r = packet_send(query->socket, query->packet, n, NULL, 0, false)) == -EAGAIN)
+		if (!wait_for(query, POLLOUT, deadline))
+			return fail_silent(query);
+	if (r < 0)
+		return fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
+	return EXIT_DONE;
+}
+
+static int receive_by(struct query *query, const Slabd__Reply **reply, uint64_t deadline)
+{
+	struct packet_arena arena = {query->decoded, query->decoded + sizeof(query->decoded)};
+	ProtobufCAllocator allocator = packet_allocator(&arena);
+	ssize_t n;
+
+	while ((n = packet_receive(query->socket, query->packet, sizeof(query->packet), NULL, NULL,
+				   false)) == -EAGAIN)
+		if (!wait_for(query, POLLIN, deadline))
+			return fail_silent(query);
+	if (n <= 0 && n != -EBADMSG)
+		return fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
+	*reply = n > 0 ? slabd__reply__unpack(&allocator, (size_t)n, query->packet) : NULL;
+	if (!*reply || (*reply)->sequence != query->sequence)
+		return fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
+	return EXIT_DONE;
+}
+
+static int exit_of(int status)
+{
+	switch (status) {
+	case -ENOENT:
+	case -ESRCH:
+	case -ESTALE:
+		return EXIT_NOT_FOUND;
+	case -EPERM:
+	case -EACCES:
+		return EXIT_PERMISSION;
+	case -ENOMEM:
+	case -ENOSPC:
+		return EXIT_LIMIT;
+	case -ETIMEDOUT:
+		return EXIT_TIMEOUT;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+/* Asks, and gives the answer if it is the wanted one. */
+static int ask(struct query *query, Slabd__Request *request, Slabd__Reply__AnswerCase wanted,
+	       const Slabd__Reply **reply)
+{
+	uint64_t deadline = now_ms() + query->timeout_ms;
+	int code;
+
+	request->sequence = ++query->sequence;
+	code = send_by(query, request, deadline);
+	if (!code)
+		code = receive_by(query, reply, deadline);
+	if (code)
+		return code;
+	if ((*reply)->status < 0)
+		return fail(query, exit_of((*reply)->status), "%s",
+			    *(*reply)->error ? (*reply)->error : strerror(-(*reply)->status));
+	if ((*reply)->answer_case != wanted)
+		return fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
+	return EXIT_DONE;
+}
+
+/* protobuf-c wants char *, and does not write to it. */
+static char *text(const char *constant)
+{
+	return (char *)(uintptr_t)constant;
+}
+
+static int greet(struct query *query)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Hello hello = SLABD__HELLO__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_HELLO;
+	request.hello = &hello;
+	hello.protocol_major = PROTO_MAJOR;
+	hello.protocol_minor = PROTO_MINOR;
+	hello.layout = SLABD_LAYOUT_VERSION;
+	hello.version = text(SLABD_VERSION_STRING);
+	hello.segment = query->address.segment;
+	hello.observer = true;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_WELCOME, &reply);
+	if (code)
+		return code;
+	snprintf(query->version, sizeof(query->version), "%s", reply->welcome->version);
+	if (reply->welcome->protocol_major != PROTO_MAJOR)
+		return fail(query, EXIT_FAILED, TEXT_VERSIONS, query->version, query->shown,
+			    reply->welcome->protocol_major, reply->welcome->protocol_minor,
+			    SLABD_VERSION_STRING, PROTO_MAJOR, PROTO_MINOR);
+	return EXIT_DONE;
+}
+
+int query_open(struct query *query)
+{
+	int code;
+
+	query->sequence = 0;
+	query->why[0] = 0;
+	code = connect_by(query, now_ms() + query->timeout_ms);
+	if (!code)
+		code = greet(query);
+	if (code)
+		query_close(query);
+	return code;
+}
+
+/* ---------------------------------------------------------------- lists */
+
+/* Room for one more row, zeroed; NULL: no memory. */
+static void *list_add(struct list *list, size_t bytes)
+{
+	if (list->n == list->room) {
+		size_t room = list->room ? list->room * 2 : 64;
+		void *rows = reallocarray(list->rows, room, bytes);
+
+		if (!rows)
+			return NULL;
+		list->rows = rows;
+		list->room = room;
+	}
+	return memset((char *)list->rows + list->n++ * bytes, 0, bytes);
+}
+
+static int no_memory(struct query *query)
+{
+	return fail(query, EXIT_LIMIT, TEXT_NO_MEMORY);
+}
+
+/* The next page must lie behind this one, else a broken slabd would keep us for ever. */
+static int turn_page(struct query *query, uint32_t *first, uint32_t next)
+{
+	if (next && next <= *first)
+		return fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
+	*first = next;
+	return EXIT_DONE;
+}
+
+#define COPY_TEXT(to, from) snprintf(to, sizeof(to), "%s", from)
+
+/* ---------------------------------------------------------------- status */
+
+static void take_status(struct status_row *ret, const Slabd__StatsReply *stats)
+{
+	COPY_TEXT(ret->version, stats->version);
+	COPY_TEXT(ret->backing, stats->backing);
+	COPY_TEXT(ret->backing_why, stats->backing_why);
+	ret->uptime_ms = stats->uptime_ms;
+	ret->heap_bytes = stats->heap_bytes;
+	ret->heap_used_bytes = stats->heap_used_bytes;
+	ret->memory_bytes = stats->memory_bytes;
+	ret->caches = stats->caches;
+	ret->clients = stats->clients;
+	ret->worker_restarts = stats->worker_restarts;
+	ret->refills = stats->refills;
+	ret->refill_wait_us_p99 = stats->refill_wait_us_p99;
+	ret->max_caches = stats->max_caches;
+	ret->max_clients = stats->max_clients;
+	ret->pid = (uint64_t)stats->pid;
+	ret->damaged = stats->damaged;
+}
+
+int query_status(struct query *query, struct status_row *ret)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Stats stats = SLABD__STATS__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_STATS;
+	request.stats = &stats;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_STATS, &reply);
+	if (code)
+		return code;
+	*ret = (struct status_row){0};
+	COPY_TEXT(ret->address, query->shown);
+	take_status(ret, reply->stats);
+	return EXIT_DONE;
+}
+
+/* ---------------------------------------------------------------- caches */
+
+static void take_cache(struct cache_row *ret, const Slabd__CacheStats *stats)
+{
+	COPY_TEXT(ret->name, stats->name);
+	ret->id = stats->id;
+	ret->object_size = stats->object_size;
+	ret->align = stats->align;
+	ret->stride = stats->stride;
+	ret->slab_bytes = stats->slab_bytes;
+	ret->slabs = stats->slabs;
+	ret->objects = stats->objects;
+	ret->live = stats->live;
+	ret->orphaned = stats->orphaned;
+	ret->in_magazines = stats->in_magazines;
+	ret->in_slabs = stats->in_slabs;
+	ret->magazine = stats->magazine;
+	ret->clients = stats->clients;
+	ret->flags = stats->flags;
+	ret->bytes = stats->bytes;
+	ret->allocs = stats->allocs;
+	ret->frees = stats->frees;
+	ret->refills = stats->refills;
+	ret->claims = stats->claims;
+	ret->waits = stats->waits;
+	ret->racks = stats->racks;
+	ret->unlinked = stats->unlinked;
+}
+
+static int ask_caches(struct query *query, const char *name, bool map, uint32_t first,
+		      const Slabd__CacheListReply **ret)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__CacheList list = SLABD__CACHE_LIST__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_CACHE_LIST;
+	request.cache_list = &list;
+	list.name = text(name);
+	list.map = map;
+	list.first = first;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_CACHES, &reply);
+	if (!code)
+		*ret = reply->caches;
+	return code;
+}
+
+int query_caches(struct query *query, struct list *caches)
+{
+	const Slabd__CacheListReply *page;
+	uint32_t first = 0;
+	int code;
+
+	do {
+		code = ask_caches(query, "", false, first, &page);
+		for (size_t i = 0; !code && i < page->n_caches; i++) {
+			struct cache_row *row = list_add(caches, sizeof(*row));
+
+			if (!row)
+				return no_memory(query);
+			take_cache(row, page->caches[i]);
+		}
+		if (!code)
+			code = turn_page(query, &first, page->next);
+	} while (!code && first);
+	return code;
+}
+
+int query_cache(struct query *query, const char *name, struct cache_row *ret, char **map)
+{
+	const Slabd__CacheListReply *page;
+	int code = ask_caches(query, name, map, 0, &page);
+
+	if (code)
+		return code;
+	if (page->n_caches == 0) /* it went while it was counted */
+		return fail(query, EXIT_NOT_FOUND, TEXT_NO_CACHE, name);
+	*ret = (struct cache_row){0};
+	take_cache(ret, page->caches[0]);
+	if (!map)
+		return EXIT_DONE;
+	*map = strdup(page->caches[0]->slab_map);
+	return *map ? EXIT_DONE : no_memory(query);
+}
+
+int query_create(struct query *query, const struct create_args *args, uint64_t *id)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__CacheCreate create = SLABD__CACHE_CREATE__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_CACHE_CREATE;
+	request.cache_create = &create;
+	create.name = text(args->name);
+	create.object_size = args->size;
+	create.align = args->align;
+	create.flags = args->flags;
+	create.magazine = args->magazine;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_CACHE, &reply);
+	if (!code)
+		*id = reply->cache->id;
+	return code;
+}
+
+int query_destroy(struct query *query, const char *name)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__CacheDestroy destroy = SLABD__CACHE_DESTROY__INIT;
+	const Slabd__Reply *reply;
+
+	request.verb_case = SLABD__REQUEST__VERB_CACHE_DESTROY;
+	request.cache_destroy = &destroy;
+	destroy.name = text(name);
+	return ask(query, &request, SLABD__REPLY__ANSWER__NOT_SET, &reply);
+}
+
+int query_shrink(struct query *query, const char *name, uint64_t *bytes)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__CacheShrink shrink = SLABD__CACHE_SHRINK__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_CACHE_SHRINK;
+	request.cache_shrink = &shrink;
+	shrink.name = text(name ? name : "");
+	shrink.all = !name;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_SHRINK, &reply);
+	if (!code)
+		*bytes = reply->shrink->bytes;
+	return code;
+}
+
+/* ---------------------------------------------------------------- clients */
+
+static void take_client(struct client_row *ret, const Slabd__ClientStats *stats)
+{
+	ret->id = stats->id;
+	ret->pid = (uint64_t)stats->pid;
+	ret->uid = stats->uid;
+	COPY_TEXT(ret->comm, stats->comm);
+	ret->threads = stats->threads;
+	ret->live = stats->live;
+	ret->in_magazines = stats->in_magazines;
+	ret->refills = stats->refills;
+	COPY_TEXT(ret->state, stats->state);
+}
+
+int query_clients(struct query *query, struct list *clients)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Clients page = SLABD__CLIENTS__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_CLIENTS;
+	request.clients = &page;
+	do {
+		code = ask(query, &request, SLABD__REPLY__ANSWER_CLIENTS, &reply);
+		for (size_t i = 0; !code && i < reply->clients->n_clients; i++) {
+			struct client_row *row = list_add(clients, sizeof(*row));
+
+			if (!row)
+				return no_memory(query);
+			take_client(row, reply->clients->clients[i]);
+		}
+		if (!code)
+			code = turn_page(query, &page.first, reply->clients->next);
+	} while (!code && page.first);
+	return code;
+}
+
+int query_evict(struct query *query, int pid, uint64_t *clients)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Evict evict = SLABD__EVICT__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_EVICT;
+	request.evict = &evict;
+	evict.pid = pid;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_EVICT, &reply);
+	if (!code)
+		*clients = reply->evict->clients;
+	return code;
+}
+
+/* ---------------------------------------------------------------- audit, orphans */
+
+static void take_audit(struct audit_row *ret, const Slabd__AuditCache *stats)
+{
+	COPY_TEXT(ret->name, stats->name);
+	ret->objects = stats->objects;
+	ret->in_slabs = stats->in_slabs;
+	ret->in_magazines = stats->in_magazines;
+	ret->live = stats->live;
+	ret->orphaned = stats->orphaned;
+	ret->freeing = stats->freeing;
+	ret->lost = stats->lost;
+	ret->doubled = stats->doubled;
+}
+
+int query_audit(struct query *query, struct audit_verdict *ret)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Audit page = SLABD__AUDIT__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_AUDIT;
+	request.audit = &page;
+	*ret = (struct audit_verdict){.balanced = true, .exact = true};
+	do {
+		code = ask(query, &request, SLABD__REPLY__ANSWER_AUDIT, &reply);
+		for (size_t i = 0; !code && i < reply->audit->n_caches; i++) {
+			struct audit_row *row = list_add(&ret->caches, sizeof(*row));
+
+			if (!row)
+				return no_memory(query);
+			take_audit(row, reply->audit->caches[i]);
+		}
+		if (!code) {
+			ret->balanced &= reply->audit->balanced;
+			ret->exact &= reply->audit->exact;
+			code = turn_page(query, &page.first, reply->audit->next);
+		}
+	} while (!code && page.first);
+	return code;
+}
+
+int query_orphans(struct query *query, const char *name, bool release, struct list *orphans,
+		  uint64_t *freed)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Orphans wanted = SLABD__ORPHANS__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_ORPHANS;
+	request.orphans = &wanted;
+	wanted.name = text(name ? name : "");
+	wanted.free = release;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_ORPHANS, &reply);
+	for (size_t i = 0; !code && i < reply->orphans->n_orphans; i++) {
+		const Slabd__Orphan *orphan = reply->orphans->orphans[i];
+		struct orphan_row *row = list_add(orphans, sizeof(*row));
+
+		if (!row)
+			return no_memory(query);
+		COPY_TEXT(row->cache, orphan->cache);
+		COPY_TEXT(row->owner_comm, orphan->owner_comm);
+		row->owner_pid = (uint64_t)orphan->owner_pid;
+		row->objects = orphan->objects;
+		row->bytes = orphan->bytes;
+		row->died_at = orphan->died_at;
+	}
+	if (!code)
+		*freed = reply->orphans->freed;
+	return code;
+}
