@@ -12,12 +12,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "daemon/files.h"
@@ -196,6 +198,10 @@ int backing_check(struct backing *ret, const struct backing_options *options, ch
 	if (r < 0)
 		return r;
 	*ret = (struct backing){.state = -1, .catalog = -1, .depot = -1, .heap = -1};
+	if (options->directory) {
+		ret->kind = BACKING_FILES;
+		return files_check(options->directory, error, n);
+	}
 	r = heap_make(ret, options, super.heap_bytes, error, n);
 	if (r < 0)
 		return r;
@@ -281,6 +287,35 @@ int backing_make(struct backing *ret, const struct backing_options *options, cha
 		return r;
 	}
 	*ret = b;
+	return 0;
+}
+
+int backing_adopt(struct backing *ret, const struct backing *regions,
+		  const struct backing_options *options, char *error, size_t n)
+{
+	struct superblock super;
+	struct statfs fs;
+	int r;
+
+	error[0] = 0;
+	r = files_verify(regions, "the segment kept by the service manager", &super, error, n);
+	if (r < 0) {
+		if (!error[0])
+			snprintf(error, n, "the segment kept by the service manager: %s",
+				 strerror(-r));
+		return r;
+	}
+	*ret = *regions;
+	ret->adopted = true;
+	if (fstatfs(ret->heap, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) {
+		ret->kind = BACKING_HUGETLB;
+		return 0;
+	}
+	ret->kind = options->hugepages != HUGEPAGES_NEVER && can_collapse(ret->heap)
+			    ? BACKING_THP
+			    : BACKING_PAGES;
+	snprintf(ret->why, sizeof(ret->why),
+		 "this memory was taken over; hugetlb pages come with a new segment");
 	return 0;
 }
 

@@ -37,6 +37,10 @@ int backing_check(struct backing *ret, const struct backing_options *options, ch
  * them is changed.  0, or -errno with a sentence in error; nothing is left behind then. */
 int backing_make(struct backing *ret, const struct backing_options *options, char *error,
 		 size_t error_bytes);
+/* Takes over memfds of an earlier slabd (regions: their fds, which become *ret's), which are checked as
+ * files are.  0, or -errno with a sentence in error. */
+int backing_adopt(struct backing *ret, const struct backing *regions,
+		  const struct backing_options *options, char *error, size_t error_bytes);
 void backing_close(struct backing *backing);
 
 /* Backs the extent of the heap at offset, in 2 MiB pages where the kind says so.  -ENOMEM when the

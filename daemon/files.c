@@ -45,13 +45,13 @@ static int read_super(int fd, struct superblock *super)
 }
 
 /* What is in the files must be ours, finished, of our layout, and as long as it says. */
-static int check_files(const struct backing *b, const char *directory, struct superblock *super,
-		       char *error, size_t n)
+int files_verify(const struct backing *b, const char *directory, struct superblock *super,
+		 char *error, size_t n)
 {
 	int r;
 
 	if (size_of(b->catalog) < EXTENT_BYTES) {
-		snprintf(error, n, "%s: the files in it are no segment (catalog of %llu bytes)",
+		snprintf(error, n, "%s: what is there is no segment (catalog of %llu bytes)",
 			 directory, (unsigned long long)size_of(b->catalog));
 		return -EPROTO;
 	}
@@ -61,8 +61,7 @@ static int check_files(const struct backing *b, const char *directory, struct su
 	if (super->magic != SLABD_MAGIC || super->layout != SLABD_LAYOUT_VERSION) {
 		snprintf(error, n,
 			 "%s: layout %u, this slabd has layout %u; start the slabd that made it, "
-			 "or remove "
-			 "the files to begin anew",
+			 "or remove it to begin anew",
 			 directory, super->magic == SLABD_MAGIC ? super->layout : 0,
 			 SLABD_LAYOUT_VERSION);
 		return -EPROTO;
@@ -70,8 +69,7 @@ static int check_files(const struct backing *b, const char *directory, struct su
 	if (!super->ready || size_of(b->catalog) != super->catalog_bytes ||
 	    size_of(b->depot) != super->depot_bytes || size_of(b->heap) != super->heap_bytes ||
 	    size_of(b->state) != super->state_bytes) {
-		snprintf(error, n,
-			 "%s: the files were cut or never finished; remove them to begin anew",
+		snprintf(error, n, "%s: was cut or never finished; remove it to begin anew",
 			 directory);
 		return -EIO;
 	}
@@ -116,9 +114,22 @@ int files_open(struct backing *ret, const char *directory, struct superblock *su
 	}
 	if (size_of(ret->catalog) || size_of(ret->heap)) {
 		ret->adopted = true;
-		return check_files(ret, directory, super, error, n);
+		return files_verify(ret, directory, super, error, n);
 	}
 	for (size_t i = 0; i < 4 && r == 0; i++)
 		r = grow_region(&regions[i], directory, error, n);
+	return r;
+}
+
+int files_check(const char *directory, char *error, size_t n)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = fd < 0 ? -errno : 0;
+
+	if (r == 0 && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		r = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (r < 0)
+		snprintf(error, n, "--backing %s: %s", directory, strerror(-r));
 	return r;
 }

@@ -15,4 +15,12 @@
 int files_open(struct backing *ret, const char *directory, struct superblock *super, char *error,
 	       size_t error_bytes);
 
+/* Are the four regions a whole segment of our layout?  Then *super is its superblock.  where names
+ * them in the error. */
+int files_verify(const struct backing *backing, const char *where, struct superblock *super,
+		 char *error, size_t error_bytes);
+
+/* Could they be made or opened there?  Changes nothing. */
+int files_check(const char *directory, char *error, size_t error_bytes);
+
 #endif

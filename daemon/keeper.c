@@ -22,10 +22,13 @@
 #include <unistd.h>
 
 #include "daemon/backing.h"
+#include "daemon/handoff.h"
 #include "daemon/listen.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/store.h"
 #include "daemon/worker.h"
+#include "shm/layout.h"
 
 #define QUICK_MS       500 /* a worker that lived no longer is part of a crash loop */
 #define DELAY_FIRST_MS 100
@@ -35,6 +38,10 @@
 struct keeper {
 	const struct options *options;
 	struct backing backing;
+	char program[512];  /* what the next worker runs, if not this process's own code */
+	bool other_program; /* it does */
+	bool upgrading;	    /* the worker was told to end for it */
+	bool worker_ready;
 	int lock, listener, signals, channel;
 	pid_t worker; /* 0: none at the moment */
 	unsigned restarts;
@@ -46,8 +53,15 @@ struct keeper {
 	bool stopping;
 	bool worker_stopping;
 	bool done;
+	bool socket_is_given; /* by the service manager, who keeps it */
 	enum slabd_exit code;
 };
+
+static void unlink_socket(const struct keeper *keeper)
+{
+	if (!keeper->socket_is_given)
+		unlink(keeper->options->socket);
+}
 
 static uint64_t now_ms(void)
 {
@@ -76,6 +90,7 @@ static void be_worker(struct keeper *keeper, int channel, pid_t parent)
 				     .backing = &keeper->backing,
 				     .listener = keeper->listener,
 				     .keeper = channel,
+				     .lock = keeper->lock,
 				     .restarts = keeper->restarts};
 
 	/* the keeper may have died before this took effect */
@@ -83,6 +98,12 @@ static void be_worker(struct keeper *keeper, int channel, pid_t parent)
 		_exit(SLABD_EXIT_FAILED);
 	prctl(PR_SET_NAME, "slabd-worker");
 	close(keeper->signals);
+	if (keeper->other_program) {
+		int r = handoff_exec(keeper->program, keeper->options->argv, &setup);
+
+		log_error("%s: %s", keeper->program, strerror(-r));
+		_exit(SLABD_EXIT_FAILED);
+	}
 	exit(worker_run(&setup));
 }
 
@@ -109,6 +130,7 @@ static int start_worker(struct keeper *keeper)
 	keeper->started = now_ms();
 	keeper->restart_at = 0;
 	keeper->worker_stopping = false;
+	keeper->worker_ready = false;
 	return 0;
 }
 
@@ -171,7 +193,13 @@ static void on_death(struct keeper *keeper, int status)
 		return;
 	}
 	keeper->restarts++;
-	plan_restart(keeper, lived);
+	if (keeper->other_program && !keeper->worker_ready && !keeper->upgrading) {
+		log_error("%s can't serve this segment; the next worker is of the old binary",
+			  keeper->program);
+		keeper->other_program = false;
+	}
+	plan_restart(keeper, keeper->upgrading ? QUICK_MS : lived);
+	keeper->upgrading = false;
 	say_death(keeper, pid, status, lived);
 }
 
@@ -182,6 +210,7 @@ static void on_ready(struct keeper *keeper)
 	char text[256];
 
 	keeper->ready = true;
+	keeper->worker_ready = true;
 	if (keeper->restarts)
 		snprintf(text, sizeof(text),
 			 "READY=1\nSTATUS=serving %s, worker restarted %u times",
@@ -212,13 +241,37 @@ static void stop(struct keeper *keeper, int number)
 	notify_send("STOPPING=1\nSTATUS=ending");
 	keeper->stopping = true;
 	keeper->kill_at = now_ms() + STOP_MS;
-	unlink(keeper->options->socket);
+	unlink_socket(keeper);
 	if (!keeper->worker) {
 		keeper->done = true;
 		return;
 	}
 	kill(keeper->worker, SIGTERM);
 	kill(keeper->worker, SIGCONT); /* a stopped worker ends too */
+}
+
+/* Another binary lies where this one was started from: the next worker is of that one. */
+static void upgrade(struct keeper *keeper)
+{
+	int layout = keeper->program[0] ? handoff_layout(keeper->program) : -ENOENT;
+
+	if (layout < 0) {
+		log_error("upgrade: %s does not tell its layout (%s); all stays as it was",
+			  keeper->program, strerror(-layout));
+		return;
+	}
+	if (layout != (int)SLABD_LAYOUT_VERSION) {
+		log_error("upgrade: %s has layout %d, the segment has layout %u; restart slabd "
+			  "with a new segment instead",
+			  keeper->program, layout, SLABD_LAYOUT_VERSION);
+		return;
+	}
+	log_info("upgrade: the next worker runs %s", keeper->program);
+	keeper->other_program = true;
+	if (!keeper->worker)
+		return;
+	keeper->upgrading = true;
+	kill(keeper->worker, SIGTERM);
 }
 
 static void on_signal(struct keeper *keeper, uint32_t number)
@@ -239,6 +292,10 @@ static void on_signal(struct keeper *keeper, uint32_t number)
 	case SIGUSR1:
 		if (keeper->worker)
 			kill(keeper->worker, SIGUSR1);
+		break;
+	case SIGUSR2:
+		if (!keeper->stopping)
+			upgrade(keeper);
 		break;
 	case SIGCHLD:
 		if (keeper->worker && waitpid(keeper->worker, &status, WNOHANG) == keeper->worker)
@@ -310,6 +367,7 @@ static enum slabd_exit exit_code(int r)
 	case -EROFS:
 		return SLABD_EXIT_PERMISSION;
 	case -EADDRINUSE:
+	case -EBUSY:
 		return SLABD_EXIT_TAKEN;
 	case -EINVAL:
 		return SLABD_EXIT_USAGE;
@@ -336,25 +394,44 @@ static void raise_files(const struct options *options)
 			options->backing.max_clients);
 }
 
+/* The regions: those that the service manager kept, or files, or new ones. */
+static int make_memory(struct keeper *keeper, const struct backing *kept, char *error, size_t n)
+{
+	struct backing_options wanted = options_backing(keeper->options);
+	int r;
+
+	if (kept->heap >= 0 && !wanted.directory)
+		return backing_adopt(&keeper->backing, kept, &wanted, error, n);
+	r = backing_make(&keeper->backing, &wanted, error, n);
+	if (r == 0 && !wanted.directory)
+		store_keep(&keeper->backing);
+	return r;
+}
+
 static enum slabd_exit setup(struct keeper *keeper)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
 	const struct options *options = keeper->options;
+	struct backing kept;
 	char error[ERROR_BYTES];
 	int r = listen_directory(options->socket, error, sizeof(error));
 
+	store_take(&kept, &keeper->listener);
+	keeper->socket_is_given = keeper->listener >= 0;
+	if (handoff_program(keeper->program, sizeof(keeper->program)) < 0)
+		keeper->program[0] = 0;
 	if (r == 0)
 		r = keeper->lock = listen_lock(options->socket, error, sizeof(error));
-	if (r >= 0)
+	if (r >= 0 && keeper->listener < 0)
 		r = keeper->listener = listen_open(options->socket, error, sizeof(error));
 	if (r < 0) {
 		log_error("%s", error);
 		return exit_code(r);
 	}
-	r = backing_make(&keeper->backing, &options->backing, error, sizeof(error));
+	r = make_memory(keeper, &kept, error, sizeof(error));
 	if (r < 0) {
 		log_error("%s", error);
-		unlink(options->socket);
+		unlink_socket(keeper);
 		return r == -ENOMEM && options->backing.hugepages == HUGEPAGES_REQUIRE
 			       ? SLABD_EXIT_HUGEPAGES
 			       : exit_code(r);
@@ -366,7 +443,7 @@ static enum slabd_exit setup(struct keeper *keeper)
 	if (r >= 0)
 		return SLABD_EXIT_OK;
 	log_error("no worker: %s", strerror(-r));
-	unlink(options->socket);
+	unlink_socket(keeper);
 	return SLABD_EXIT_FAILED;
 }
 
@@ -382,7 +459,7 @@ enum slabd_exit keeper_run(const struct options *options)
 	keeper.code = setup(&keeper);
 	if (keeper.code == SLABD_EXIT_OK) {
 		loop(&keeper);
-		unlink(options->socket);
+		unlink_socket(&keeper);
 	}
 	backing_close(&keeper.backing);
 	if (keeper.listener >= 0)

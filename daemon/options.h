@@ -24,18 +24,20 @@ enum slabd_exit {
 #define SOCKET_PATH_BYTES 108 /* with the terminating 0 */
 #define ERROR_BYTES	  512
 
-enum options_mode { MODE_RUN, MODE_CHECK, MODE_CHECK_CONFIG };
+enum options_mode { MODE_RUN, MODE_CHECK, MODE_CHECK_CONFIG, MODE_LAYOUT };
 
 /* A KEY=VALUE of the command line. */
 struct setting {
-	const char *key, *value;
+	char *key;
+	const char *value;
 	bool is_option; /* --KEY=VALUE, not --set KEY=VALUE */
 };
 
 struct options {
 	/* keys */
 	char socket[SOCKET_PATH_BYTES];
-	struct backing_options backing;
+	struct backing_options backing; /* but its directory */
+	char directory[256];		/* empty: none */
 	uint32_t max_clients_per_user;
 	enum log_level log_level;
 
@@ -44,6 +46,8 @@ struct options {
 	const char *config; /* --config; NULL: the default file, if there is one */
 	struct setting *settings;
 	unsigned nsettings;
+
+	char **argv; /* as it was given */
 
 	char file[256]; /* the file that was read; empty: none */
 };
@@ -61,6 +65,9 @@ void options_free(struct options *options);
 /* Sets one key.  0, or -EINVAL with a sentence in error. */
 int options_set(struct options *options, const char *key, const char *value, char *error,
 		size_t error_bytes);
+
+/* What backing_make is told; its strings are those of *options. */
+struct backing_options options_backing(const struct options *options);
 
 /* How many files the worker opens at most: a socket and a pidfd for each client, and some. */
 uint32_t options_files(const struct options *options);

@@ -62,11 +62,12 @@ static bool check_lock(const struct options *options)
 
 static bool check_memory(const struct options *options)
 {
+	struct backing_options wanted = options_backing(options);
 	struct backing backing;
 	char error[ERROR_BYTES];
 	unsigned long long mib = options->backing.size >> 20;
 
-	if (backing_check(&backing, &options->backing, error, sizeof(error)) < 0)
+	if (backing_check(&backing, &wanted, error, sizeof(error)) < 0)
 		return say(FAIL, "memory", "%s", error);
 	if (backing.why[0])
 		return say(NOTE, "memory", "heap of %llu MiB on %s: %s", mib,

@@ -136,16 +136,33 @@ static void say_hello(const struct worker *worker, const struct worker_setup *se
 		return;
 	}
 	log_info("serving %s: heap of %llu MiB on %s", setup->options->socket,
-		 (unsigned long long)(setup->options->backing.size >> 20),
+		 (unsigned long long)(worker->pool->segment.heap_bytes >> 20),
 		 backing_name(backing->kind));
+	if (backing->adopted)
+		log_info("took over a segment of an earlier slabd: %u caches, %u clients",
+			 worker->pool->caches_live, worker->pool->clients_attached);
 	if (backing->why[0])
 		log_info("memory: %s", backing->why);
+}
+
+#define SEGMENT "main"
+
+/* Maps what there is.  What another slabd left is looked over first, on a copy: it is taken as a whole
+ * or not touched. */
+static int open_segment(struct worker *worker, const struct worker_setup *setup, char *why,
+			size_t n)
+{
+	int r = 0;
+
+	if (setup->backing->adopted && !setup->restarts)
+		r = pool_rehearse(SEGMENT, setup->backing, why, n);
+	return r < 0 ? r : pool_open(&worker->pool, SEGMENT, setup->backing, why, n);
 }
 
 static int serve(struct worker *worker, const struct worker_setup *setup, int signals)
 {
 	char why[WHY_BYTES];
-	int r = pool_open(&worker->pool, "main", setup->backing, why, sizeof(why));
+	int r = open_segment(worker, setup, why, sizeof(why));
 
 	if (r < 0) {
 		log_error("%s", why);

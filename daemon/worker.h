@@ -11,6 +11,7 @@ struct worker_setup {
 	const struct backing *backing;
 	int listener;
 	int keeper;	   /* where it says READY and STOPPING */
+	int lock;	   /* held as long as a copy of it is open */
 	unsigned restarts; /* 0: the first worker */
 };
 
