@@ -123,7 +123,11 @@ static void see_object(struct audit *audit, const struct cache_view *cache, slab
 			count->lost++;
 		break;
 	case TAG_FREEING:
-		count->freeing++;
+		if (tag_owner(tag) == PARTY_DAEMON ||
+		    owner_of(audit, tag_owner(tag)) == AUDIT_CLIENT)
+			count->freeing++;
+		else
+			count->lost++; /* a free that nobody will finish */
 		break;
 	default:
 		audit->live_of[tag_owner(tag)]++;

@@ -14,7 +14,7 @@
 
 struct audit_count {
 	uint64_t objects, in_slabs, in_magazines, live, orphaned, freeing;
-	uint64_t lost;	    /* CIRC, and in no magazine */
+	uint64_t lost;	    /* CIRC and in no magazine, or LIVE or FREEING of nobody */
 	uint64_t doubled;   /* found in more than one place, or in a magazine while not CIRC */
 	uint64_t magazines; /* whose owner word, count or hint contradict each other */
 };
