@@ -81,13 +81,10 @@ static int judge(struct query *query, const struct audit_verdict *audit)
 		lost += rows[i].lost;
 		doubled += rows[i].doubled;
 	}
-	if (!audit->exact) {
-		snprintf(query->why, sizeof(query->why), TEXT_UNDECIDED);
-		return EXIT_FAILED;
-	}
-	snprintf(query->why, sizeof(query->why), TEXT_UNBALANCED, (unsigned long long)lost,
-		 (unsigned long long)doubled);
-	return EXIT_DAMAGE;
+	if (!audit->exact)
+		return query_fail(query, EXIT_FAILED, TEXT_UNDECIDED);
+	return query_fail(query, EXIT_DAMAGE, TEXT_UNBALANCED, (unsigned long long)lost,
+			  (unsigned long long)doubled);
 }
 
 int verb_audit(struct query *query, const struct order *order)

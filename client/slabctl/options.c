@@ -4,9 +4,6 @@
 
 #include <argp.h>
 #include <ctype.h>
-#include <errno.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +11,7 @@
 #include "client/slabctl/exits.h"
 #include "client/slabctl/output.h"
 #include "client/slabctl/texts.h"
+#include "client/slabctl/values.h"
 #include "proto/version.h"
 #include "shm/geometry.h"
 
@@ -86,79 +84,17 @@ struct parse {
 	unsigned help;			 /* argp_help's flags; 0: not asked */
 };
 
-static void __attribute__((noreturn, format(printf, 1, 2))) usage(const char *format, ...)
-{
-	va_list arguments;
-	char text[1024];
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	output_error("%s", text);
-	exit(EXIT_USAGE);
-}
-
-/* ---------------------------------------------------------------- values */
-
-static uint64_t number(const char *what, const char *text, uint64_t min, uint64_t max, bool units)
-{
-	unsigned long long value;
-	unsigned shift = 0;
-	char *end;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (units && (*end == 'K' || *end == 'k'))
-		shift = 10;
-	else if (units && (*end == 'M' || *end == 'm'))
-		shift = 20;
-	if (!isdigit((unsigned char)*text) || errno || end[shift ? 1 : 0] || value > max >> shift ||
-	    value << shift < min)
-		usage(TEXT_NO_NUMBER, what, text, (unsigned long long)min, (unsigned long long)max,
-		      units ? TEXT_UNITS : "");
-	return value << shift;
-}
-
-static uint32_t flag_named(const char *name, size_t n)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} flags[] = {{"reclaim", GEOMETRY_RECLAIM},
-		     {"strict", GEOMETRY_STRICT},
-		     {"hwalign", GEOMETRY_HWALIGN}};
-
-	for (size_t i = 0; i < LENGTH(flags); i++)
-		if (strlen(flags[i].name) == n && memcmp(flags[i].name, name, n) == 0)
-			return flags[i].flag;
-	usage(TEXT_NO_FLAG, strndupa(name, n < 64 ? n : 64));
-}
-
-static uint32_t flag_list(const char *list)
-{
-	uint32_t flags = 0;
-
-	for (;;) {
-		size_t n = strcspn(list, ",");
-
-		flags |= flag_named(list, n);
-		if (!list[n])
-			return flags;
-		list += n + 1;
-	}
-}
-
 static void create_option(struct create_args *create, int key, const char *text)
 {
 	switch (key) {
 	case KEY_SIZE:
-		create->size = number("--size", text, 1, OBJECT_SIZE_MAX, true);
+		create->size = value_number("--size", text, 1, OBJECT_SIZE_MAX, true);
 		break;
 	case KEY_ALIGN:
-		create->align = number("--align", text, 1, OBJECT_ALIGN_MAX, true);
+		create->align = value_number("--align", text, 1, OBJECT_ALIGN_MAX, true);
 		break;
 	case KEY_FLAGS:
-		create->flags |= flag_list(text);
+		create->flags |= value_flags(text);
 		break;
 	case KEY_RECLAIM:
 		create->flags |= GEOMETRY_RECLAIM;
@@ -174,7 +110,7 @@ static void create_option(struct create_args *create, int key, const char *text)
 		break;
 	case KEY_MAGAZINE:
 		create->magazine =
-			(uint32_t)number("--magazine", text, 1, MAGAZINE_ROUNDS_MAX, false);
+			(uint32_t)value_number("--magazine", text, 1, MAGAZINE_ROUNDS_MAX, false);
 		break;
 	default:
 		break;
@@ -186,7 +122,7 @@ static void wait_option(struct order *order, const char *text)
 	uint64_t seconds = WAIT_SECONDS_DEFAULT;
 
 	if (text)
-		seconds = number("--wait", text, 0, WAIT_SECONDS_MAX, false);
+		seconds = value_number("--wait", text, 0, WAIT_SECONDS_MAX, false);
 	order->wait = true;
 	order->wait_ms = (unsigned)seconds * 1000;
 }
@@ -323,29 +259,6 @@ static const struct verb *find_verb(const char *name)
 	usage(TEXT_UNKNOWN_VERB, name);
 }
 
-static void check_name(const char *name)
-{
-	size_t n = strlen(name);
-
-	if (n < 1 || n > PROTO_NAME_MAX)
-		usage(TEXT_NAME_LENGTH, name, n > 20 ? "..." : "", n, PROTO_NAME_MAX);
-	for (const char *c = name; *c; c++)
-		if (!isascii(*c) || !(isalnum((unsigned char)*c) || strchr("_.-", *c)))
-			usage(TEXT_NAME_LETTERS, name);
-}
-
-static int parse_pid(const char *text)
-{
-	char *end;
-	long pid;
-
-	errno = 0;
-	pid = strtol(text, &end, 10);
-	if (!isdigit((unsigned char)*text) || *end || errno || pid < 1 || pid > INT_MAX)
-		usage(TEXT_NO_PID, text, INT_MAX);
-	return (int)pid;
-}
-
 static void check_argument(struct order *order, const struct parse *parse)
 {
 	const struct verb *verb = order->verb;
@@ -359,10 +272,10 @@ static void check_argument(struct order *order, const struct parse *parse)
 	if (!argument)
 		return;
 	if (strcmp(verb->argument, "PID") == 0) {
-		order->pid = parse_pid(argument);
+		order->pid = value_pid(argument);
 		return;
 	}
-	check_name(argument);
+	value_name(argument);
 	order->name = argument;
 }
 

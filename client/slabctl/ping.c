@@ -2,24 +2,14 @@
  * anew, since what is not there yet can't be waited on. */
 #include "client/slabctl/verbs.h"
 
-#include <poll.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 #include "client/slabctl/exits.h"
 #include "client/slabctl/output.h"
 #include "client/slabctl/texts.h"
+#include "client/slabctl/wire.h"
 
 #define RETRY_MS 20
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 /* Worth another try: it is not there, or it ended while it was starting. */
 static bool may_come(int code)
@@ -29,26 +19,28 @@ static bool may_come(int code)
 
 static int wait_open(struct query *query, unsigned wait_ms)
 {
-	const struct timespec pause = {0, RETRY_MS * 1000000};
-	double start = now(), left = wait_ms;
+	uint64_t start = wire_now(), end = start + wait_ms, now = start;
 	char why[sizeof(query->why) - 64];
 	int code;
 
 	for (;;) {
+		unsigned left = (unsigned)(end - now);
+
 		if (query->timeout_ms > left)
-			query->timeout_ms = left < 1 ? 1 : (unsigned)left;
+			query->timeout_ms = left ? left : 1;
 		code = query_open(query);
-		left = wait_ms - (now() - start);
-		if (!may_come(code) || left <= 0)
+		now = wire_now();
+		if (!may_come(code))
+			return code;
+		if (now >= end)
 			break;
-		ppoll(NULL, 0, &pause, NULL);
+		wire_pause(end - now < RETRY_MS ? (unsigned)(end - now) : RETRY_MS);
+		now = wire_now();
+		if (now > end)
+			now = end;
 	}
-	if (!may_come(code))
-		return code;
-	memccpy(why, query->why, 0, sizeof(why) - 1);
-	why[sizeof(why) - 1] = 0;
-	snprintf(query->why, sizeof(query->why), TEXT_WAITED, why, (now() - start) / 1e3);
-	return code;
+	snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, query->why);
+	return query_fail(query, code, TEXT_WAITED, why, (double)(now - start) / 1000);
 }
 
 int verb_ping(struct query *query, const struct order *order)

@@ -1,32 +1,25 @@
 /* One request, one reply, within a deadline; and from the reply into plain C.  A reply is decoded
- * into the query's own memory, so it lasts until the next request. */
+ * into the query's own memory, so it lasts until the next request.  Packets and time are wire.c's. */
 #include "client/slabctl/query.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/slabctl/exits.h"
 #include "client/slabctl/texts.h"
+#include "client/slabctl/wire.h"
 #include "proto/packet.h"
 #include "proto/slabd.pb-c.h"
 #include "proto/version.h"
 #include "shm/layout.h"
 
 #define TIMEOUT_MS_MAX 86400000
-#define FULL_RETRY_MS  20 /* while slabd's backlog is full */
 
-static int fail(struct query *query, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(struct query *query, int code, const char *format, ...)
+int query_fail(struct query *query, int code, const char *format, ...)
 {
 	va_list arguments;
 
@@ -36,66 +29,26 @@ static int fail(struct query *query, int code, const char *format, ...)
 	return code;
 }
 
-/* ---------------------------------------------------------------- time */
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* True if the socket became ready for events in time. */
-static bool wait_for(const struct query *query, short events, uint64_t deadline)
-{
-	struct pollfd p = {.fd = query->socket, .events = events};
-
-	for (;;) {
-		uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
-		struct timespec timeout = {(time_t)(left / 1000), (long)(left % 1000) * 1000000};
-		int r = ppoll(&p, 1, &timeout, NULL);
-
-		if (r > 0)
-			return true;
-		if (r == 0 || errno != EINTR)
-			return false;
-	}
-}
-
-static void pause_ms(unsigned ms)
-{
-	struct timespec timeout = {ms / 1000, (long)(ms % 1000) * 1000000};
-
-	ppoll(NULL, 0, &timeout, NULL);
-}
-
-/* ---------------------------------------------------------------- the connection */
-
-static int fail_silent(struct query *query)
-{
-	return fail(query, EXIT_TIMEOUT, TEXT_SILENT, query->shown, query->timeout_ms);
-}
-
 int query_init(struct query *query, const char *address)
 {
-	const char *given = getenv("SLABD_TIMEOUT_MS");
+	const char *given = getenv("SLABD_TIMEOUT_MS"), *segment = query->address.segment;
 	char why[512], *end;
 	unsigned long ms;
 
 	query->socket = -1;
 	query->timeout_ms = PROTO_TIMEOUT_MS;
 	if (address_resolve(&query->address, address, why, sizeof(why)) < 0)
-		return fail(query, EXIT_USAGE, "%s", why);
+		return query_fail(query, EXIT_USAGE, "%s", why);
+	if (strcmp(segment, "main") == 0)
+		segment = "";
 	snprintf(query->shown, sizeof(query->shown), "%s%s%s", query->address.socket,
-		 strcmp(query->address.segment, "main") == 0 ? "" : "#",
-		 strcmp(query->address.segment, "main") == 0 ? "" : query->address.segment);
+		 *segment ? "#" : "", segment);
 	if (!given || !*given)
 		return EXIT_DONE;
 	errno = 0;
 	ms = strtoul(given, &end, 10);
 	if (*given < '0' || *given > '9' || *end || errno || ms < 1 || ms > TIMEOUT_MS_MAX)
-		return fail(query, EXIT_USAGE, TEXT_BAD_TIMEOUT, given, TIMEOUT_MS_MAX);
+		return query_fail(query, EXIT_USAGE, TEXT_BAD_TIMEOUT, given, TIMEOUT_MS_MAX);
 	query->timeout_ms = (unsigned)ms;
 	return EXIT_DONE;
 }
@@ -107,73 +60,35 @@ void query_close(struct query *query)
 	query->socket = -1;
 }
 
-static int connect_error(struct query *query, int error)
-{
-	switch (error) {
-	case EACCES:
-	case EPERM:
-		return fail(query, EXIT_PERMISSION, TEXT_FORBIDDEN, query->address.socket,
-			    geteuid(), strerror(error));
-	case EAGAIN:
-		return fail_silent(query);
-	default:
-		return fail(query, EXIT_UNREACHABLE, TEXT_NO_SOCKET, query->address.socket,
-			    strerror(error));
-	}
-}
-
-static int connect_by(struct query *query, uint64_t deadline)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-
-	_Static_assert(sizeof(name.sun_path) == sizeof(query->address.socket), "a socket's path");
-	memcpy(name.sun_path, query->address.socket, sizeof(name.sun_path));
-	query->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (query->socket < 0)
-		return fail(query, EXIT_FAILED, TEXT_NO_PROCESS, query->shown, strerror(errno));
-	while (connect(query->socket, (struct sockaddr *)&name, sizeof(name)) < 0) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN || now_ms() >= deadline)
-			return connect_error(query, errno);
-		pause_ms(FULL_RETRY_MS);
-	}
-	return EXIT_DONE;
-}
-
 /* ---------------------------------------------------------------- request and reply */
 
-static int send_by(struct query *query, Slabd__Request *request, uint64_t deadline)
+static int fail_answer(struct query *query)
 {
-	size_t n = slabd__request__get_packed_size(request);
-	int r;
-
-	if (n > sizeof(query->packet))
-		return fail(query, EXIT_USAGE, TEXT_TOO_LONG, n, PROTO_PACKET_MAX);
-	slabd__request__pack(request, query->packet);
-	while ((r = packet_send(query->socket, query->packet, n, NULL, 0, false)) == -EAGAIN)
-		if (!wait_for(query, POLLOUT, deadline))
-			return fail_silent(query);
-	if (r < 0)
-		return fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
-	return EXIT_DONE;
+	return query_fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
 }
 
-static int receive_by(struct query *query, const Slabd__Reply **reply, uint64_t deadline)
+static int send_request(struct query *query, const Slabd__Request *request, uint64_t deadline)
+{
+	size_t n = slabd__request__get_packed_size(request);
+
+	if (n > sizeof(query->packet))
+		return query_fail(query, EXIT_USAGE, TEXT_TOO_LONG, n, PROTO_PACKET_MAX);
+	slabd__request__pack(request, query->packet);
+	return wire_send(query, n, deadline);
+}
+
+static int receive_reply(struct query *query, const Slabd__Reply **reply, uint64_t deadline)
 {
 	struct packet_arena arena = {query->decoded, query->decoded + sizeof(query->decoded)};
 	ProtobufCAllocator allocator = packet_allocator(&arena);
-	ssize_t n;
+	size_t n;
+	int code = wire_receive(query, &n, deadline);
 
-	while ((n = packet_receive(query->socket, query->packet, sizeof(query->packet), NULL, NULL,
-				   false)) == -EAGAIN)
-		if (!wait_for(query, POLLIN, deadline))
-			return fail_silent(query);
-	if (n <= 0 && n != -EBADMSG)
-		return fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
-	*reply = n > 0 ? slabd__reply__unpack(&allocator, (size_t)n, query->packet) : NULL;
+	if (code)
+		return code;
+	*reply = n ? slabd__reply__unpack(&allocator, n, query->packet) : NULL;
 	if (!*reply || (*reply)->sequence != query->sequence)
-		return fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
+		return fail_answer(query);
 	return EXIT_DONE;
 }
 
@@ -201,20 +116,20 @@ static int exit_of(int status)
 static int ask(struct query *query, Slabd__Request *request, Slabd__Reply__AnswerCase wanted,
 	       const Slabd__Reply **reply)
 {
-	uint64_t deadline = now_ms() + query->timeout_ms;
+	uint64_t deadline = wire_now() + query->timeout_ms;
 	int code;
 
 	request->sequence = ++query->sequence;
-	code = send_by(query, request, deadline);
+	code = send_request(query, request, deadline);
 	if (!code)
-		code = receive_by(query, reply, deadline);
+		code = receive_reply(query, reply, deadline);
 	if (code)
 		return code;
 	if ((*reply)->status < 0)
-		return fail(query, exit_of((*reply)->status), "%s",
-			    *(*reply)->error ? (*reply)->error : strerror(-(*reply)->status));
+		return query_fail(query, exit_of((*reply)->status), "%s",
+				  *(*reply)->error ? (*reply)->error : strerror(-(*reply)->status));
 	if ((*reply)->answer_case != wanted)
-		return fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
+		return fail_answer(query);
 	return EXIT_DONE;
 }
 
@@ -244,9 +159,9 @@ static int greet(struct query *query)
 		return code;
 	snprintf(query->version, sizeof(query->version), "%s", reply->welcome->version);
 	if (reply->welcome->protocol_major != PROTO_MAJOR)
-		return fail(query, EXIT_FAILED, TEXT_VERSIONS, query->version, query->shown,
-			    reply->welcome->protocol_major, reply->welcome->protocol_minor,
-			    SLABD_VERSION_STRING, PROTO_MAJOR, PROTO_MINOR);
+		return query_fail(query, EXIT_FAILED, TEXT_VERSIONS, query->version, query->shown,
+				  reply->welcome->protocol_major, reply->welcome->protocol_minor,
+				  SLABD_VERSION_STRING, PROTO_MAJOR, PROTO_MINOR);
 	return EXIT_DONE;
 }
 
@@ -256,7 +171,7 @@ int query_open(struct query *query)
 
 	query->sequence = 0;
 	query->why[0] = 0;
-	code = connect_by(query, now_ms() + query->timeout_ms);
+	code = wire_connect(query, wire_now() + query->timeout_ms);
 	if (!code)
 		code = greet(query);
 	if (code)
@@ -283,14 +198,14 @@ static void *list_add(struct list *list, size_t bytes)
 
 static int no_memory(struct query *query)
 {
-	return fail(query, EXIT_LIMIT, TEXT_NO_MEMORY);
+	return query_fail(query, EXIT_LIMIT, TEXT_NO_MEMORY);
 }
 
 /* The next page must lie behind this one, else a broken slabd would keep us for ever. */
 static int turn_page(struct query *query, uint32_t *first, uint32_t next)
 {
 	if (next && next <= *first)
-		return fail(query, EXIT_FAILED, TEXT_NO_ANSWER, query->shown, SLABD_VERSION_STRING);
+		return fail_answer(query);
 	*first = next;
 	return EXIT_DONE;
 }
@@ -414,7 +329,7 @@ int query_cache(struct query *query, const char *name, struct cache_row *ret, ch
 	if (code)
 		return code;
 	if (page->n_caches == 0) /* it went while it was counted */
-		return fail(query, EXIT_NOT_FOUND, TEXT_NO_CACHE, name);
+		return query_fail(query, EXIT_NOT_FOUND, TEXT_NO_CACHE, name);
 	*ret = (struct cache_row){0};
 	take_cache(ret, page->caches[0]);
 	if (!map)

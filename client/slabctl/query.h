@@ -68,6 +68,10 @@ int query_init(struct query *query, const char *address);
 int query_open(struct query *query);
 void query_close(struct query *query);
 
+/* Puts the sentence into query->why, and gives code back. */
+int query_fail(struct query *query, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 int query_status(struct query *query, struct status_row *ret);
 int query_caches(struct query *query, struct list *caches); /* struct cache_row */
 /* map: one character a slab, the caller's to free; NULL: none wanted. */
