@@ -9,6 +9,8 @@
  * The steps (a), (b), (c) of shm/magazine.h are plain stores in this order.  No fence is needed: one
  * thread writes a magazine, and whoever repairs it has learnt of its death from the kernel.
  *
+ * (Their code is in slabd/fast.h, from where programs may inline it.)
+ *
  *	alloc	(a) tag = LIVE(me); (b) count = n-1; (c) rounds[n-1] = 0
  *	free	(a) rounds[n] = ref; (b) tag = CIRC, generation+1; (c) count = n+1
  *
@@ -35,7 +37,7 @@ static inline bool has_room(const struct slabd_cache *cache, struct magazine *ma
 	return magazine && magazine_count(magazine) < cache->view.geometry.capacity;
 }
 
-static void swap_magazines(struct slot *slot)
+static void swap_magazines(struct slabd_fast_slot *slot)
 {
 	struct magazine *loaded = slot->loaded;
 	uint32_t index = slot->loaded_index;
@@ -47,7 +49,8 @@ static void swap_magazines(struct slot *slot)
 }
 
 /* A claimed magazine becomes loaded, loaded becomes previous, previous goes to the depot. */
-static void load_claimed(struct slabd_cache *cache, struct slot *slot, struct claim claim)
+static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot,
+			 struct claim claim)
 {
 	struct counters *counters = depot_counters(&cache->view, slot->me);
 	struct magazine *back = slot->previous;
@@ -74,7 +77,7 @@ static void load_claimed(struct slabd_cache *cache, struct slot *slot, struct cl
 /* ---------------------------------------------------------------- alloc, slow tiers */
 
 /* Makes the loaded magazine one with rounds, without slabd: false if the depot is dry. */
-static bool load_rounds(struct slabd_cache *cache, struct slot *slot)
+static bool load_rounds(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
 	while (!count_of(slot->loaded)) {
 		struct claim claim;
@@ -95,7 +98,7 @@ static bool load_rounds(struct slabd_cache *cache, struct slot *slot)
 	return true;
 }
 
-static void resume_parked(struct slabd_cache *cache, struct slot *slot)
+static void resume_parked(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
 	pthread_mutex_lock(&process->lock);
 	parked_resume(cache, slot);
@@ -106,7 +109,7 @@ static void resume_parked(struct slabd_cache *cache, struct slot *slot)
 static COLD int alloc_more(struct slabd_cache *cache, unsigned flags, uint32_t wanted)
 {
 	uint64_t deadline = 0;
-	struct slot *slot = thread_slot(cache);
+	struct slabd_fast_slot *slot = thread_slot(cache);
 	int r;
 
 	if (!slot->live) {
@@ -143,30 +146,6 @@ static COLD int alloc_more(struct slabd_cache *cache, unsigned flags, uint32_t w
 
 /* ---------------------------------------------------------------- alloc */
 
-/* Pops a round; NULL if the loaded magazine has none. */
-static inline __attribute__((always_inline)) void *take(const struct slabd_cache *cache,
-							struct slot *slot)
-{
-	struct magazine *magazine = slot->loaded;
-	slab_tag *tag;
-	slab_ref ref;
-	uint32_t n;
-
-	if (unlikely(!magazine))
-		return NULL;
-	n = load_relaxed(&magazine->count);
-	if (unlikely(!n))
-		return NULL;
-	ref = load_relaxed(&magazine->rounds[n - 1]);
-	tag = cache_tag(&cache->view, ref);
-	store_relaxed(tag, slot->live | tag_generation(load_relaxed(tag))); /* (a) */
-	atomic_step();
-	store_relaxed(&magazine->count, n - 1); /* (b) */
-	atomic_step();
-	store_relaxed(&magazine->rounds[n - 1], REF_NONE); /* (c) */
-	return ref_address(cache->view.heap, ref);
-}
-
 static int check_flags(const struct slabd_cache *cache, unsigned flags)
 {
 	if (!(flags & ~(SLABD_ZERO | SLABD_NOWAIT)))
@@ -184,7 +163,7 @@ static COLD void *alloc_slow(struct slabd_cache *cache, unsigned flags)
 		r = alloc_more(cache, flags, 1);
 		if (r < 0)
 			return error_null(r);
-		object = take(cache, thread_slot(cache));
+		object = slabd_fast_take(cache);
 	} while (!object);
 	return object;
 }
@@ -196,7 +175,7 @@ static __attribute__((noinline)) void *alloc_flagged(struct slabd_cache *cache, 
 
 	if (r < 0)
 		return error_null(r);
-	object = take(cache, thread_slot(cache));
+	object = slabd_fast_take(cache);
 	if (!object)
 		object = alloc_slow(cache, flags);
 	if (object && flags & SLABD_ZERO)
@@ -210,34 +189,8 @@ void *slabd_alloc(struct slabd_cache *cache, unsigned flags)
 
 	if (unlikely(flags))
 		return alloc_flagged(cache, flags);
-	object = take(cache, thread_slot(cache));
+	object = slabd_fast_take(cache);
 	return likely(object) ? object : alloc_slow(cache, flags);
-}
-
-/* Pops up to n rounds, tags from the top down, the count once, then clears from the top down. */
-static size_t take_many(const struct slabd_cache *cache, struct slot *slot, size_t n,
-			void **objects)
-{
-	struct magazine *magazine = slot->loaded;
-	uint32_t count = count_of(magazine), some = n < count ? (uint32_t)n : count;
-
-	for (uint32_t i = 0; i < some; i++) {
-		slab_ref ref = load_relaxed(&magazine->rounds[count - 1 - i]);
-		slab_tag *tag = cache_tag(&cache->view, ref);
-
-		store_relaxed(tag, slot->live | tag_generation(load_relaxed(tag)));
-		atomic_step();
-		objects[i] = ref_address(cache->view.heap, ref);
-	}
-	if (some) {
-		atomic_step();
-		store_relaxed(&magazine->count, count - some);
-	}
-	for (uint32_t i = 0; i < some; i++) {
-		atomic_step();
-		store_relaxed(&magazine->rounds[count - 1 - i], REF_NONE);
-	}
-	return some;
 }
 
 size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, void **objects)
@@ -246,7 +199,7 @@ size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, voi
 	size_t got = 0;
 
 	while (r == 0 && got < n) {
-		size_t some = take_many(cache, thread_slot(cache), n - got, objects + got);
+		size_t some = slabd_fast_take_many(cache, n - got, objects + got);
 
 		got += some;
 		if (!some)
@@ -263,54 +216,22 @@ size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, voi
 	return n;
 }
 
-/* ---------------------------------------------------------------- free, the checks */
-
-/* Is it an object's address?  Then *ret is its ref. */
-static inline __attribute__((always_inline)) bool find_object(const struct slabd_cache *cache,
-							      const void *object, slab_ref *ret)
-{
-	uint64_t offset = (uint64_t)((uintptr_t)object - (uintptr_t)cache->view.heap);
-
-	*ret = (slab_ref)(offset >> REF_SHIFT);
-	return offset < cache->view.heap_bytes && !(offset & ((1u << REF_SHIFT) - 1)) &&
-	       cache_has_ref(&cache->view, *ret);
-}
-
-static inline bool is_mine(const struct slot *slot, uint32_t tag)
-{
-	return tag >> TAG_STATE_SHIFT == slot->live >> TAG_STATE_SHIFT;
-}
-
-/* LIVE of anyone to FREEING(me), by one CAS; what was seen if that failed. */
-static inline bool claim_object(const struct slot *slot, slab_tag *tag, uint32_t *seen)
-{
-	return tag_state(*seen) == TAG_LIVE &&
-	       cas_acq_rel(tag, seen, tag_make(slot->me, TAG_FREEING, tag_generation(*seen)));
-}
-
-/* ---------------------------------------------------------------- free, the steps */
-
-/* Into a magazine with room for round n; tag was LIVE(me) or FREEING(me). */
-static inline __attribute__((always_inline)) void add(struct magazine *magazine, uint32_t n,
-						      slab_ref ref, slab_tag *tag, uint32_t seen)
-{
-	store_relaxed(&magazine->rounds[n], ref); /* (a) */
-	atomic_step();
-	store_relaxed(tag, tag_retired(seen, TAG_CIRC)); /* (b) */
-	atomic_step();
-	store_relaxed(&magazine->count, n + 1); /* (c) */
-}
-
-void free_add(struct slabd_cache *cache, struct slot *slot, slab_ref ref)
-{
-	slab_tag *tag = cache_tag(&cache->view, ref);
-
-	add(slot->loaded, magazine_count(slot->loaded), ref, tag, load_relaxed(tag));
-}
-
 /* ---------------------------------------------------------------- free, slow tiers */
 
-int free_make_room(struct slabd_cache *cache, struct slot *slot)
+static bool is_mine(const struct slabd_fast_slot *slot, uint32_t tag)
+{
+	return tag >> TAG_STATE_SHIFT == slot->mine;
+}
+
+void free_add(struct slabd_cache *cache, struct slabd_fast_slot *slot, slab_ref ref)
+{
+	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
+	struct slabd_fast_magazine *magazine = slot->loaded;
+
+	slabd_fast_add(magazine, SLABD_FAST_LOAD(&magazine->count), ref, tag, SLABD_FAST_LOAD(tag));
+}
+
+int free_make_room(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
 	struct claim claim;
 
@@ -334,19 +255,18 @@ int free_make_room(struct slabd_cache *cache, struct slot *slot)
 }
 
 /* Makes the object FREEING(me), or leaves it LIVE(me) where a plain free may begin at (a). */
-static bool claim_for_free(const struct slabd_cache *cache, const struct slot *slot, slab_tag *tag,
-			   bool room)
+static bool claim_for_free(const struct slabd_fast_slot *slot, slabd_fast_word *tag, bool room)
 {
-	uint32_t seen = load_relaxed(tag);
+	uint32_t seen = SLABD_FAST_LOAD(tag);
 
 	while (tag_state(seen) == TAG_LIVE) {
-		if (is_mine(slot, seen) && !cache->strict) {
+		if (is_mine(slot, seen)) {
 			if (!room) /* listed objects must not look live */
-				store_relaxed(
+				SLABD_FAST_STORE(
 					tag, tag_make(slot->me, TAG_FREEING, tag_generation(seen)));
 			return true;
 		}
-		if (claim_object(slot, tag, &seen))
+		if (slabd_fast_claim(slot, tag, &seen))
 			return true;
 	}
 	return false;
@@ -354,19 +274,19 @@ static bool claim_for_free(const struct slabd_cache *cache, const struct slot *s
 
 static void free_attached(struct slabd_cache *cache, void *object, slab_ref ref)
 {
-	struct slot *slot = thread_slot(cache);
-	slab_tag *tag = cache_tag(&cache->view, ref);
+	struct slabd_fast_slot *slot = thread_slot(cache);
+	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
 	bool room;
 
 	if (parked_any())
 		resume_parked(cache, slot);
 	room = free_make_room(cache, slot) == 0;
-	if (!claim_for_free(cache, slot, tag, room))
+	if (!claim_for_free(slot, tag, room))
 		error_refused(cache, object);
 	else if (room)
 		free_add(cache, slot, ref);
 	else
-		parked_add(cache, ref, tag_generation(load_relaxed(tag)), true);
+		parked_add(cache, ref, tag_generation(SLABD_FAST_LOAD(tag)), true);
 }
 
 static COLD void free_slow(struct slabd_cache *cache, void *object)
@@ -377,7 +297,7 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 
 	if (!object)
 		return;
-	if (!find_object(cache, object, &ref)) {
+	if (!slabd_fast_find(&cache->fast, object, &ref)) {
 		error_refused(cache, object);
 	} else if (thread_slot(cache)->live || thread_enter(cache, clock_deadline_short()) == 0) {
 		free_attached(cache, object, ref);
@@ -393,68 +313,10 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 
 /* ---------------------------------------------------------------- free */
 
-/* Pushes the object; false, and nothing happened, if this needs another look. */
-static inline __attribute__((always_inline)) bool give(const struct slabd_cache *cache,
-						       struct slot *slot, void *object)
-{
-	struct magazine *magazine = slot->loaded;
-	slab_tag *tag;
-	slab_ref ref;
-	uint32_t n, seen;
-
-	if (unlikely(!magazine))
-		return false;
-	n = load_relaxed(&magazine->count);
-	if (unlikely(n >= cache->view.geometry.capacity) ||
-	    unlikely(!find_object(cache, object, &ref)))
-		return false;
-	tag = cache_tag(&cache->view, ref);
-	seen = load_relaxed(tag);
-	if (unlikely(!is_mine(slot, seen)) || unlikely(cache->strict)) {
-		if (!claim_object(slot, tag, &seen))
-			return false;
-	}
-	add(magazine, n, ref, tag, seen);
-	return true;
-}
-
 void slabd_free(struct slabd_cache *cache, void *object)
 {
-	if (unlikely(!give(cache, thread_slot(cache), object)))
+	if (unlikely(!slabd_fast_give(cache, object)))
 		free_slow(cache, object);
-}
-
-/* Fills one magazine: how many entries were dealt with; stops at the first that needs a look.
- * Round and tag are stored an object at a time, so that an entry that stands there twice is seen. */
-static size_t give_many(const struct slabd_cache *cache, struct slot *slot, size_t n,
-			void *const *objects)
-{
-	struct magazine *magazine = slot->loaded;
-	uint32_t count = count_of(magazine), room;
-	size_t done = 0;
-
-	if (!magazine || count >= cache->view.geometry.capacity)
-		return 0;
-	room = cache->view.geometry.capacity - count;
-	for (; done < n && done < room; done++) {
-		slab_tag *tag;
-		slab_ref ref;
-		uint32_t seen;
-
-		if (unlikely(!find_object(cache, objects[done], &ref)))
-			break;
-		tag = cache_tag(&cache->view, ref);
-		seen = load_relaxed(tag);
-		if ((!is_mine(slot, seen) || cache->strict) && !claim_object(slot, tag, &seen))
-			break;
-		store_relaxed(&magazine->rounds[count + done], ref);
-		atomic_step();
-		store_relaxed(tag, tag_retired(seen, TAG_CIRC));
-		atomic_step();
-	}
-	atomic_step();
-	store_relaxed(&magazine->count, count + (uint32_t)done);
-	return done;
 }
 
 void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects)
@@ -462,7 +324,7 @@ void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects)
 	size_t done = 0;
 
 	while (done < n) {
-		done += give_many(cache, thread_slot(cache), n - done, objects + done);
+		done += slabd_fast_give_many(cache, n - done, objects + done);
 		if (done < n)
 			free_slow(cache, objects[done++]);
 	}
@@ -470,8 +332,8 @@ void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects)
 
 int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation, uint64_t deadline)
 {
-	slab_tag *tag = cache_tag(&cache->view, ref);
-	struct slot *slot = thread_slot(cache);
+	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
+	struct slabd_fast_slot *slot = thread_slot(cache);
 	uint32_t seen;
 	bool room;
 
@@ -483,11 +345,11 @@ int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation
 		slot = thread_slot(cache);
 	}
 	room = free_make_room(cache, slot) == 0;
-	seen = load_relaxed(tag);
+	seen = SLABD_FAST_LOAD(tag);
 	do {
 		if (tag_state(seen) != TAG_LIVE || tag_generation(seen) != generation)
 			return -ESTALE;
-	} while (!claim_object(slot, tag, &seen));
+	} while (!slabd_fast_claim(slot, tag, &seen));
 	if (room)
 		free_add(cache, slot, ref);
 	else

@@ -508,3 +508,14 @@ struct slabd *slabd_default(void)
 	slabd_detach(slabd); /* another thread was first; it is the same one, counted */
 	return none;
 }
+
+int slabd_fast_check(unsigned layout)
+{
+	if (layout == SLABD_FAST_LAYOUT)
+		return 0;
+	errno = EPROTO;
+	return error_set(-EPROTO,
+			 "the program was compiled for layout %u of slabd/fast.h, this library has "
+			 "layout %u; compile it again, or include slabd/slabd.h instead",
+			 layout, SLABD_FAST_LAYOUT);
+}

@@ -24,6 +24,27 @@ static struct slabd_cache *find_cache(const struct slabd *slabd, const struct an
 	return NULL;
 }
 
+void cache_set_constants(struct slabd_cache *cache)
+{
+	const struct cache_view *view = &cache->view;
+	const struct geometry *g = &view->geometry;
+
+	cache->fast = (struct slabd_fast_cache){
+		.heap = view->heap,
+		.tags = view->heap + g->tag_offset,
+		.slab_table = (const uint32_t *)(const void *)view->slab_table,
+		.divisor = g->divisor,
+		.slot = cache->slot * (uint32_t)sizeof(struct slabd_fast_slot),
+		.tag_base_mask = g->tag_base_mask,
+		.tag_mask = g->tag_mask,
+		.tag_shift = g->tag_shift,
+		.word = view->word,
+		.last = g->last,
+		.ref_max = (uint32_t)((view->heap_bytes - 1) >> REF_SHIFT),
+		.slab_mask = geometry_slab(g, UINT32_MAX),
+	};
+}
+
 static struct slabd_cache *cache_new(struct slabd *slabd, const struct answer *answer,
 				     uint32_t slot)
 {
@@ -38,6 +59,7 @@ static struct slabd_cache *cache_new(struct slabd *slabd, const struct answer *a
 	cache->serial = answer->serial;
 	cache->slot = slot;
 	cache->strict = cache->view.geometry.flags & GEOMETRY_STRICT;
+	cache_set_constants(cache);
 	memcpy(cache->name, cache->view.desc->name, sizeof(cache->name) - 1);
 	return cache;
 }
@@ -225,7 +247,7 @@ static int call_on(struct slabd_cache *cache, enum request_verb verb)
 
 static void flush_thread(struct slabd_cache *cache)
 {
-	struct slot *slot = thread_slot(cache);
+	struct slabd_fast_slot *slot = thread_slot(cache);
 
 	if (!slot->live)
 		return;

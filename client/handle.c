@@ -57,7 +57,7 @@ void *slabd_get(struct slabd_cache *cache, slabd_handle handle)
 
 void *slabd_adopt(struct slabd_cache *cache, slabd_handle handle)
 {
-	struct slot *slot = thread_slot(cache);
+	struct slabd_fast_slot *slot = thread_slot(cache);
 	slab_tag *tag;
 	uint32_t seen;
 	int r;

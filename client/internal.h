@@ -15,7 +15,8 @@
 #define CLIENT_INTERNAL_H
 
 #include <pthread.h>
-#include <slabd/slabd.h>
+#define SLABD_FAST_INTERNAL
+#include <slabd/fast.h>
 
 #include "client/address.h"
 #include "client/connection.h"
@@ -23,23 +24,25 @@
 
 #define SLOTS_MAX 16384u /* caches that one process has open at a time */
 
-/* One thread's view of one cache. */
-struct slot {
-	struct magazine *loaded, *previous; /* held in the segment under our id; NULL: none */
-	uint32_t live;			    /* tag LIVE(me), generation 0; 0: not set up */
-	uint32_t me;
-	uint32_t loaded_index, previous_index;
-	uint32_t full_cursor, empty_cursor;
-	uint32_t reserved[6];
-};
+/* One thread's view of one cache, and the constants of a cache: fast.h owns them, since programs that
+ * include it know their layout. */
+static_assert(sizeof(struct slabd_fast_slot) == CACHE_LINE, "a slot is a cache line");
+static_assert(sizeof(struct slabd_fast_cache) == CACHE_LINE, "so are a cache's constants");
+static_assert(SLABD_FAST_LAYOUT == SLABD_LAYOUT_VERSION, "one layout");
+static_assert(TAG_OWNER_SHIFT == 18 && TAG_STATE_SHIFT == 16 && TAG_CIRC == 1 && TAG_LIVE == 2 &&
+		      TAG_FREEING == 3 && REF_SHIFT == 4 && UNIT_SHIFT - REF_SHIFT == 12,
+	      "fast.h has these numbers in its code");
+static_assert(offsetof(struct slabd_fast_magazine, count) == offsetof(struct magazine, count) &&
+		      offsetof(struct slabd_fast_magazine, rounds) ==
+			      offsetof(struct magazine, rounds),
+	      "fast.h has its own declaration of a magazine");
+static_assert(sizeof(struct slabd_fast_magazine) == sizeof(struct magazine), "magazine");
 
-static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
-
-/* One thread's slots.  Own memory; the thread reaches it through slots_of_thread. */
+/* One thread's slots.  Own memory; the thread reaches it through slabd_fast_slots. */
 struct table {
 	struct table *next, **link; /* of process.tables; link NULL: not registered */
 	char pad[48];
-	struct slot slots[SLOTS_MAX];
+	struct slabd_fast_slot slots[SLOTS_MAX];
 };
 
 struct parked;
@@ -75,6 +78,7 @@ struct slabd {
 };
 
 struct slabd_cache {
+	struct slabd_fast_cache fast; /* first: fast.h knows no more of it */
 	struct cache_view view;
 	uint32_t slot;
 	bool strict;
@@ -87,13 +91,12 @@ struct slabd_cache {
 
 /* ---------------------------------------------------------------- thread.c */
 
-extern __thread struct slot *slots_of_thread;
 extern struct process *process; /* NULL: no memory for it at start */
 extern struct slabd_cache *caches_of_process[SLOTS_MAX];
 
-static inline struct slot *thread_slot(const struct slabd_cache *cache)
+static inline struct slabd_fast_slot *thread_slot(const struct slabd_cache *cache)
 {
-	return &slots_of_thread[cache->slot];
+	return slabd_fast_slot(cache);
 }
 
 /* Makes the calling thread's slot ready: table registered, process attached, cache open.  0, or
@@ -101,7 +104,7 @@ static inline struct slot *thread_slot(const struct slabd_cache *cache)
 int thread_enter(struct slabd_cache *cache, uint64_t deadline);
 
 /* Puts back what slot holds of cache. */
-void thread_put_back(struct slabd_cache *cache, struct slot *slot);
+void thread_put_back(struct slabd_cache *cache, struct slabd_fast_slot *slot);
 /* The same for all threads of the process, and the slots are free for another cache. */
 void thread_put_back_all(struct slabd_cache *cache);
 
@@ -125,6 +128,9 @@ int attachment_call(struct slabd *slabd, struct request *request, struct answer 
 
 /* ---------------------------------------------------------------- cache.c */
 
+/* The constants that the fast path uses, from cache->view, strict and slot. */
+void cache_set_constants(struct slabd_cache *cache);
+
 /* With the lock held: tells slabd that this process has the cache open, if it does not know yet. */
 int cache_enter(struct slabd_cache *cache, uint64_t deadline);
 /* Forgets a cache whose magazines are back. */
@@ -140,9 +146,9 @@ void refill_ring(struct slabd_cache *cache, bool sure);
 /* ---------------------------------------------------------------- alloc.c */
 
 /* A slot whose loaded magazine has room: 0; -ENOBUFS when no magazine with room is to be had. */
-int free_make_room(struct slabd_cache *cache, struct slot *slot);
+int free_make_room(struct slabd_cache *cache, struct slabd_fast_slot *slot);
 /* Steps (a) to (c) of an object that is FREEING(me) or LIVE(me), into a magazine with room. */
-void free_add(struct slabd_cache *cache, struct slot *slot, slab_ref ref);
+void free_add(struct slabd_cache *cache, struct slabd_fast_slot *slot, slab_ref ref);
 /* Frees an object of known generation that anyone may own. 0, -ESTALE, or -errno of thread_enter. */
 int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation,
 		    uint64_t deadline);
@@ -153,7 +159,7 @@ int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation
  * identity.  Theory in parked.c. */
 void parked_add(struct slabd_cache *cache, slab_ref ref, uint32_t generation, bool claimed);
 /* Completes what can be completed of cache's. */
-void parked_resume(struct slabd_cache *cache, struct slot *slot);
+void parked_resume(struct slabd_cache *cache, struct slabd_fast_slot *slot);
 void parked_forget(const struct slabd_cache *cache);
 
 static inline bool parked_any(void)

@@ -71,7 +71,8 @@ void parked_add(struct slabd_cache *cache, slab_ref ref, uint32_t generation, bo
 }
 
 /* True if it is done. */
-static bool resume_one(struct slabd_cache *cache, struct slot *slot, const struct parked_item *item)
+static bool resume_one(struct slabd_cache *cache, struct slabd_fast_slot *slot,
+		       const struct parked_item *item)
 {
 	slab_tag *tag = cache_tag(&cache->view, item->ref);
 	uint32_t seen = load_relaxed(tag);
@@ -89,7 +90,7 @@ static bool resume_one(struct slabd_cache *cache, struct slot *slot, const struc
 }
 
 /* With process.lock held; the slot is the calling thread's and ready. */
-void parked_resume(struct slabd_cache *cache, struct slot *slot)
+void parked_resume(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
 	for (struct parked *block = process->parked; block; block = block->next)
 		for (size_t i = 0; i < PARKED_ITEMS; i++) {

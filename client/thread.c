@@ -1,6 +1,6 @@
 /* Thread tables.
  *
- * A thread reaches its magazines through one initial-exec TLS pointer: slots_of_thread[cache->slot].
+ * A thread reaches its magazines through one initial-exec TLS pointer, slabd_fast_slots.
  * Until it has allocated, the pointer leads to a shared table of zeros, so the fast path needs no
  * test of its own for that: no loaded magazine is the slow path.
  *
@@ -16,18 +16,23 @@
 
 #include "client/internal.h"
 
-static struct slot no_slots[SLOTS_MAX]; /* never written */
+static struct slabd_fast_slot no_slots[SLOTS_MAX]; /* never written */
 
-__thread struct slot *slots_of_thread = no_slots;
+__thread char *slabd_fast_slots = (char *)no_slots;
 struct process *process;
 struct slabd_cache *caches_of_process[SLOTS_MAX];
 
 static pthread_key_t key;
 static bool key_made;
 
-static struct table *table_of(struct slot *slots)
+static bool has_table(void)
 {
-	return (struct table *)(void *)((char *)slots - offsetof(struct table, slots));
+	return slabd_fast_slots != (char *)no_slots;
+}
+
+static struct table *table_of_thread(void)
+{
+	return (struct table *)(void *)(slabd_fast_slots - offsetof(struct table, slots));
 }
 
 static void *map_wiped(size_t bytes)
@@ -55,9 +60,9 @@ static void put_one(struct slabd_cache *cache, struct magazine *magazine, uint32
 	depot_put(&cache->view, index, magazine);
 }
 
-void thread_put_back(struct slabd_cache *cache, struct slot *slot)
+void thread_put_back(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
-	struct slot was = *slot;
+	struct slabd_fast_slot was = *slot;
 
 	/* private memory first: a handler or a child must not find what is the depot's again */
 	slot->loaded = slot->previous = NULL;
@@ -69,7 +74,7 @@ void thread_put_back(struct slabd_cache *cache, struct slot *slot)
 void thread_put_back_all(struct slabd_cache *cache)
 {
 	for (struct table *table = process->tables; table; table = table->next) {
-		struct slot *slot = &table->slots[cache->slot];
+		struct slabd_fast_slot *slot = &table->slots[cache->slot];
 
 		/* an untouched page stays untouched only if it isn't written */
 		if (!slot->live)
@@ -94,10 +99,10 @@ static void put_back_table(struct table *table, const struct slabd *slabd)
 
 void slabd_flush(struct slabd *slabd)
 {
-	if (!slabd || slots_of_thread == no_slots)
+	if (!slabd || !has_table())
 		return;
 	pthread_mutex_lock(&process->lock);
-	put_back_table(table_of(slots_of_thread), slabd);
+	put_back_table(table_of_thread(), slabd);
 	pthread_mutex_unlock(&process->lock);
 }
 
@@ -107,7 +112,8 @@ static void on_thread_exit(void *arg)
 {
 	struct table *table = arg;
 
-	slots_of_thread = no_slots; /* whatever other destructors free makes a table anew */
+	slabd_fast_slots =
+		(char *)no_slots; /* whatever other destructors free makes a table anew */
 	pthread_mutex_lock(&process->lock);
 	put_back_table(table, NULL);
 	if (table->link) {
@@ -136,16 +142,16 @@ static int ensure_table(void)
 {
 	struct table *table;
 
-	if (slots_of_thread == no_slots) {
+	if (!has_table()) {
 		table = map_wiped(sizeof(*table));
 		if (!table || pthread_setspecific(key, table)) {
 			if (table)
 				munmap(table, sizeof(*table));
 			return error_set(-ENOMEM, "no memory for this thread's table of magazines");
 		}
-		slots_of_thread = table->slots;
+		slabd_fast_slots = (char *)table->slots;
 	}
-	table = table_of(slots_of_thread);
+	table = table_of_thread();
 	if (!table->link)
 		register_table(table);
 	return 0;
@@ -155,7 +161,7 @@ static int ensure_table(void)
 static uint32_t home_rack(const struct slabd_cache *cache, uint32_t client)
 {
 	uint32_t racks = load_relaxed(&cache->view.desc->racks);
-	uint32_t hash = (client ^ (uint32_t)((uintptr_t)slots_of_thread >> 20)) * 2654435769u;
+	uint32_t hash = (client ^ (uint32_t)((uintptr_t)slabd_fast_slots >> 20)) * 2654435769u;
 
 	return racks ? (hash >> 8) % racks : 0;
 }
@@ -163,7 +169,7 @@ static uint32_t home_rack(const struct slabd_cache *cache, uint32_t client)
 int thread_enter(struct slabd_cache *cache, uint64_t deadline)
 {
 	struct slabd *slabd = cache->slabd;
-	struct slot *slot;
+	struct slabd_fast_slot *slot;
 	int r = ensure_table();
 
 	if (r < 0)
@@ -180,7 +186,9 @@ int thread_enter(struct slabd_cache *cache, uint64_t deadline)
 	if (r == 0) {
 		slot->me = load_relaxed(&slabd->identity->client);
 		slot->full_cursor = slot->empty_cursor = home_rack(cache, slot->me);
+		slot->capacity = cache->view.geometry.capacity;
 		slot->live = tag_make(slot->me, TAG_LIVE, 0);
+		slot->mine = cache->strict ? UINT32_MAX : slot->live >> TAG_STATE_SHIFT;
 	}
 	attachment_unlock(slabd);
 	return r;
