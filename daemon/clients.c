@@ -13,6 +13,7 @@
 
 #include "daemon/log.h"
 #include "daemon/reclaim.h"
+#include "daemon/registry.h"
 
 #define FAIL(result, code, ...) \
 	(snprintf((result)->why, sizeof((result)->why), __VA_ARGS__), (result)->status = (code))
@@ -88,8 +89,10 @@ void clients_open(struct pool *pool)
 		struct client_record *record = clients_record(pool, id);
 		uint32_t state = load_acquire(&record->state);
 
-		pool->tombs += state == CLIENT_TOMB;
-		if (state == CLIENT_DYING) {
+		if (state == CLIENT_TOMB) {
+			pool->tombs++;
+			registry_close_all(pool, id);
+		} else if (state == CLIENT_DYING) {
 			reclaim_client(pool, id, "died", NULL, NULL);
 		} else if (state == CLIENT_ATTACHED || state == CLIENT_LINGERING) {
 			pool->clients_attached++;

@@ -134,11 +134,16 @@ static void reclaim_finish(struct job *job)
 	struct client_record *record = clients_record(job->pool, r->client);
 	struct result result = {0};
 
-	registry_close_all(job->pool, r->client);
 	store_relaxed(&record->orphans, r->orphans);
 	record->died_at = (uint64_t)time(NULL);
 	job->pool->tombs += r->orphans > 0;
-	store_release(&record->state, r->orphans ? CLIENT_TOMB : CLIENT_FREE);
+	/* A tomb first, then its caches are closed (again by clients_open, if we are killed between
+	 * the two): with nothing left in the bitmaps a DYING client would be found to own nothing. */
+	if (r->orphans)
+		store_release(&record->state, CLIENT_TOMB);
+	registry_close_all(job->pool, r->client);
+	if (!r->orphans)
+		store_release(&record->state, CLIENT_FREE);
 	log_info("client %u (pid %d, %.15s) %s: %llu magazines with %llu objects and %llu objects "
 		 "came back, "
 		 "%llu are orphans, %llu operations finished; %.2f ms",

@@ -85,8 +85,8 @@ void registry_close_all(struct pool *pool, uint32_t client)
 	struct cache *cache;
 
 	while ((cache = registry_next_ever(pool, client, &next))) {
-		bit_set(pool, EVER, client, cache->view.id, false);
 		leave(cache, client);
+		bit_set(pool, EVER, client, cache->view.id, false);
 	}
 }
 

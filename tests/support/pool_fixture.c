@@ -88,6 +88,16 @@ void pool_fixture_run(struct pool_fixture *f)
 		;
 }
 
+void pool_fixture_stop_at_finish(struct pool_fixture *f)
+{
+	struct job *job = TAILQ_FIRST(&f->pool->jobs);
+
+	if (!job)
+		die("no job is queued");
+	while (!job->step(job, UINT64_MAX))
+		;
+}
+
 uint32_t pool_fixture_random(struct pool_fixture *f, uint32_t below)
 {
 	f->seed ^= f->seed << 13;
@@ -181,19 +191,29 @@ uint64_t pool_fixture_shrink(struct pool_fixture *f, struct cache *cache)
 	return shrunk.bytes;
 }
 
-int pool_fixture_destroy(struct pool_fixture *f, uint32_t client, struct cache *cache,
-			 struct result *result)
+static int destroy(struct pool_fixture *f, uint32_t client, const char *name, uint32_t id,
+		   uint64_t serial, struct result *result)
 {
 	struct result got = {.status = 1};
 
-	registry_destroy(f->pool, client, f->sequence++, NULL, cache->view.id, cache->serial,
-			 mark_done, &got);
+	registry_destroy(f->pool, client, f->sequence++, name, id, serial, mark_done, &got);
 	pool_fixture_run(f);
 	if (got.status == 1)
 		die("registry_destroy told nobody");
 	if (result)
 		*result = got;
 	return got.status;
+}
+
+int pool_fixture_destroy(struct pool_fixture *f, uint32_t client, struct cache *cache,
+			 struct result *result)
+{
+	return destroy(f, client, NULL, cache->view.id, cache->serial, result);
+}
+
+int pool_fixture_destroy_name(struct pool_fixture *f, const char *name, struct result *result)
+{
+	return destroy(f, 0, name, 0, 0, result);
 }
 
 /* ---------------------------------------------------------------- the audit */

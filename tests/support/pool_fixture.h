@@ -36,6 +36,9 @@ void pool_fixture_restart(struct pool_fixture *f);
 /* Works until no job is queued. */
 void pool_fixture_run(struct pool_fixture *f);
 
+/* Runs the first job's steps but not what it does at its end. */
+void pool_fixture_stop_at_finish(struct pool_fixture *f);
+
 uint32_t pool_fixture_random(struct pool_fixture *f, uint32_t below);
 
 /* A client of this very process, which is alive, or one whose process is gone. */
@@ -55,6 +58,7 @@ struct cache *pool_fixture_cache_with(struct pool_fixture *f, uint32_t client, c
 uint64_t pool_fixture_shrink(struct pool_fixture *f, struct cache *cache);
 int pool_fixture_destroy(struct pool_fixture *f, uint32_t client, struct cache *cache,
 			 struct result *result);
+int pool_fixture_destroy_name(struct pool_fixture *f, const char *name, struct result *result);
 
 /* The audit of the shared bytes, and that the worker's own lists agree; true if all balance. */
 bool pool_fixture_is_balanced(struct pool_fixture *f, struct audit_count *total);
