@@ -1,0 +1,42 @@
+/* slabctl as a test runs it, and a slabd of the test's own.
+ *
+ * What the fixture itself can't do ends the test by abort(), with a line that says why. */
+#ifndef TESTS_SUPPORT_SLABCTL_FIXTURE_H
+#define TESTS_SUPPORT_SLABCTL_FIXTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct ctl_daemon {
+	pid_t pid; /* of the keeper */
+	char socket[100];
+};
+
+/* Starts $SLABD_BIN in the test's own directory and waits until it serves; $SLABD_ADDRESS names it from
+ * then on.  options: more words of its command line, NULL at the end; NULL: none. */
+void ctl_daemon_start(struct ctl_daemon *daemon, const char *const *options);
+/* Ends it by SIGTERM, and waits for it. */
+void ctl_daemon_stop(struct ctl_daemon *daemon);
+/* Stops keeper and worker, or lets them go on. */
+void ctl_daemon_freeze(const struct ctl_daemon *daemon, bool frozen);
+
+#define CTL_OUTPUT_BYTES 65536
+
+struct ctl_run {
+	int code; /* exit code; 128 + n: ended by signal n */
+	char out[CTL_OUTPUT_BYTES], error[CTL_OUTPUT_BYTES];
+};
+
+/* Runs $SLABCTL_BIN with these words, NULL at the end; stdin is /dev/null.  The result lasts until the
+ * next run. */
+const struct ctl_run *ctl(const char *first, ...) __attribute__((sentinel));
+
+/* The same with stdout on fd; out stays empty. */
+const struct ctl_run *ctl_onto(int fd, const char *first, ...) __attribute__((sentinel));
+
+/* The same on a terminal: answer (NULL: none) is typed when it asks.  All output is in out. */
+const struct ctl_run *ctl_on_terminal(const char *answer, const char *first, ...)
+	__attribute__((sentinel));
+
+#endif
