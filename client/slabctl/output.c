@@ -12,16 +12,20 @@
 #include "client/slabctl/exits.h"
 #include "client/slabctl/texts.h"
 
-/* Names come from elsewhere: no control character of theirs reaches the terminal. */
+void output_clean(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 static void __attribute__((format(printf, 2, 0)))
 print_line(const char *prefix, const char *format, va_list arguments, const char *end)
 {
 	char line[2048];
 
 	vsnprintf(line, sizeof(line), format, arguments);
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	output_clean(line);
 	fflush(stdout);
 	fprintf(stderr, "%s%s%s", prefix, line, end);
 }

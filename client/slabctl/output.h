@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Names come from elsewhere: no control character of theirs shall reach a terminal. */
+void output_clean(char *text);
+
 /* ---- stderr */
 
 /* "slabctl: ..." on one line, whatever bytes the arguments bring. */

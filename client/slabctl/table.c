@@ -66,6 +66,7 @@ void table_cell(struct table *table, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(cell, CELL_BYTES, format, arguments);
 	va_end(arguments);
+	output_clean(cell);
 	if (strlen(cell) > table->widths[table->at])
 		table->widths[table->at] = strlen(cell);
 	table->at++;

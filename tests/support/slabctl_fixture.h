@@ -21,7 +21,7 @@ void ctl_daemon_stop(struct ctl_daemon *daemon);
 /* Stops keeper and worker, or lets them go on. */
 void ctl_daemon_freeze(const struct ctl_daemon *daemon, bool frozen);
 
-#define CTL_OUTPUT_BYTES 65536
+#define CTL_OUTPUT_BYTES (512 << 10)
 
 struct ctl_run {
 	int code; /* exit code; 128 + n: ended by signal n */
