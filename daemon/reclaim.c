@@ -137,6 +137,7 @@ static void reclaim_finish(struct job *job)
 	store_relaxed(&record->orphans, r->orphans);
 	record->died_at = (uint64_t)time(NULL);
 	job->pool->tombs += r->orphans > 0;
+	job->pool->tombs_ever += r->orphans > 0;
 	/* A tomb first, then its caches are closed (again by clients_open, if we are killed between
 	 * the two): with nothing left in the bitmaps a DYING client would be found to own nothing. */
 	if (r->orphans)

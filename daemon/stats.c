@@ -116,6 +116,7 @@ struct census_job {
 	bool strict;
 	unsigned tries;
 	uint64_t last_damage; /* hash of what the last walk found wrong */
+	uint64_t tombs_ever;  /* of the pool when this walk began */
 	bool exact;
 	census_fn done;
 };
@@ -191,13 +192,20 @@ static bool census_step(struct job *job, uint64_t deadline)
 		if (is_settled(c))
 			return true;
 		audit_restart(&c->audit);
+		c->tombs_ever = job->pool->tombs_ever;
 	} while (pool_now() <= deadline);
 	return false;
 }
 
-/* A tomb whose orphans were all adopted or freed is no tomb: no tag names it. */
-static void bury(struct pool *pool, const struct audit *audit)
+/* A tomb whose orphans were all adopted or freed is no tomb: no tag names it.  Not if one became a
+ * tomb while the walk was under way: it may have passed what that one took before its death. */
+static void bury(const struct census_job *c)
 {
+	struct pool *pool = c->job.pool;
+	const struct audit *audit = &c->audit;
+
+	if (pool->tombs_ever != c->tombs_ever)
+		return;
 	for (uint32_t id = PARTY_FIRST; id < pool->segment.max_clients + PARTY_FIRST; id++) {
 		struct client_record *record = clients_record(pool, id);
 
@@ -222,7 +230,7 @@ static void census_finish(struct job *job)
 		.exact = c->exact,
 	};
 
-	bury(job->pool, &c->audit);
+	bury(c);
 	if (job->waiter)
 		c->done(job->waiter, &census);
 	audit_deinit(&c->audit);
@@ -243,6 +251,7 @@ void stats_census(struct pool *pool, bool strict, census_fn done, void *waiter)
 		.pool = pool, .step = census_step, .finish = census_finish, .waiter = waiter};
 	c->strict = strict;
 	c->exact = true;
+	c->tombs_ever = pool->tombs_ever;
 	c->done = done;
 	job_add(pool, &c->job);
 }
