@@ -23,6 +23,11 @@
 
 #define LOW_WATER 4 /* full magazines left in the depot, below which slabd is told */
 
+/* A cache of so many racks is larger than a CPU's own caches: what the depot hands out is cold.  With
+ * objects of a line or less it does not pay: docs/ARCHITECTURE.md has the figures. */
+#define FETCH_RACKS  8
+#define FETCH_STRIDE (2 * CACHE_LINE)
+
 #define COLD __attribute__((noinline, cold))
 
 /* ---------------------------------------------------------------- magazines */
@@ -76,6 +81,17 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 
 /* ---------------------------------------------------------------- alloc, slow tiers */
 
+/* Asks for what the next allocs will touch, all at once, so that the misses overlap. */
+static void fetch_rounds(const struct slabd_cache *cache, struct magazine *magazine)
+{
+	for (uint32_t n = magazine_count(magazine); n; n--) {
+		slab_ref ref = load_relaxed(&magazine->rounds[n - 1]);
+
+		__builtin_prefetch(slabd_fast_tag(&cache->fast, ref), 1);
+		__builtin_prefetch(ref_address(cache->view.heap, ref), 1);
+	}
+}
+
 /* Makes the loaded magazine one with rounds, without slabd: false if the depot is dry. */
 static bool load_rounds(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
@@ -91,6 +107,9 @@ static bool load_rounds(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 		if (!claim.magazine)
 			return false;
 		load_claimed(cache, slot, claim);
+		if (cache->view.geometry.stride >= FETCH_STRIDE &&
+		    load_relaxed(&cache->view.desc->racks) >= FETCH_RACKS)
+			fetch_rounds(cache, claim.magazine);
 		if (load_relaxed(&cache->view.control->rung) == 0 &&
 		    depot_low(&cache->view, LOW_WATER, slot->full_cursor))
 			refill_ring(cache, false);

@@ -26,10 +26,6 @@ extern "C" {
 #define SLABD_FAST_STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define SLABD_FAST_STEP()      __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-/* How many allocs ahead an object and its tag are fetched: a shuffled pool hands out objects that no
- * cache holds. */
-#define SLABD_FAST_AHEAD 8u
-
 /* A cache's constants, on one line. */
 struct slabd_fast_cache {
 	char *heap;
@@ -85,12 +81,6 @@ SLABD_FAST_INLINE slabd_fast_word *slabd_fast_tag(const struct slabd_fast_cache 
 					    << 2));
 }
 
-SLABD_FAST_INLINE void slabd_fast_prefetch(const struct slabd_fast_cache *fast, uint32_t ref)
-{
-	__builtin_prefetch(slabd_fast_tag(fast, ref), 1);
-	__builtin_prefetch(fast->heap + ((uint64_t)ref << 4), 1);
-}
-
 /* Is it an object's address?  Then *ret is its ref. */
 SLABD_FAST_INLINE bool slabd_fast_find(const struct slabd_fast_cache *fast, const void *object,
 				       uint32_t *ret)
@@ -130,8 +120,6 @@ SLABD_FAST_INLINE void *slabd_fast_take(struct slabd_cache *cache)
 	SLABD_FAST_STORE(&magazine->count, n - 1); /* (b) */
 	SLABD_FAST_STEP();
 	SLABD_FAST_STORE(&magazine->rounds[n - 1], 0u); /* (c) */
-	n = n > SLABD_FAST_AHEAD ? n - 1 - SLABD_FAST_AHEAD : 0;
-	slabd_fast_prefetch(fast, SLABD_FAST_LOAD(&magazine->rounds[n]));
 	return fast->heap + ((uint64_t)ref << 4);
 }
 
