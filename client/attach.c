@@ -144,6 +144,8 @@ static int greet(struct slabd *slabd, const struct hello *hello, struct welcome 
 	}
 	if (r < 0) {
 		connection_close(&identity->connection);
+		if (r == -ETIMEDOUT)
+			return error_timeout(slabd);
 		return error_set(r, "slabd at %s: %s; is it running? try: slabctl ping",
 				 slabd->address.socket, strerror(-r));
 	}

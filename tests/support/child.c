@@ -1,0 +1,135 @@
+#include "tests/support/child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define PATIENCE_MS 30000
+
+#define MUST(condition)                                                                           \
+	do {                                                                                      \
+		if (!(condition)) {                                                               \
+			fprintf(stderr, "pid %d, %s:%d: %s: %s; last error: %s\n", (int)getpid(), \
+				__FILE__, __LINE__, #condition, strerror(errno), slabd_error());  \
+			abort();                                                                  \
+		}                                                                                 \
+	} while (0)
+
+/* ---------------------------------------------------------------- processes */
+
+pid_t child_start(void (*body)(void *arg), void *arg)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		body(arg);
+		_exit(0);
+	}
+	return pid;
+}
+
+int child_join(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		MUST(errno == EINTR);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int child_run(void (*body)(void *arg), void *arg)
+{
+	return child_join(child_start(body, arg));
+}
+
+void child_kill(pid_t pid)
+{
+	MUST(kill(pid, SIGKILL) == 0);
+	MUST(child_join(pid) == 128 + SIGKILL);
+}
+
+void child_stop(pid_t pid)
+{
+	int status;
+
+	MUST(kill(pid, SIGSTOP) == 0);
+	MUST(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+}
+
+/* ---------------------------------------------------------------- words between them */
+
+struct baton baton_make(void)
+{
+	int fds[2];
+
+	MUST(pipe(fds) == 0);
+	return (struct baton){.out = fds[0], .in = fds[1]};
+}
+
+void baton_pass(struct baton baton, uint64_t word)
+{
+	MUST(write(baton.in, &word, sizeof(word)) == sizeof(word));
+}
+
+uint64_t baton_take(struct baton baton)
+{
+	struct pollfd p = {.fd = baton.out, .events = POLLIN};
+	uint64_t word = 0;
+
+	MUST(poll(&p, 1, PATIENCE_MS) == 1);
+	MUST(read(baton.out, &word, sizeof(word)) == sizeof(word));
+	return word;
+}
+
+/* ---------------------------------------------------------------- slabd */
+
+struct slabd *attach_to(const char *address)
+{
+	struct slabd *slabd;
+
+	MUST(slabd_attach(&slabd, address) == 0);
+	return slabd;
+}
+
+struct slabd_cache *cache_of(struct slabd *slabd, const char *name, size_t size, uint32_t flags)
+{
+	struct slabd_cache_args args = {
+		.size_of_args = sizeof(args), .object_size = size, .flags = flags};
+	struct slabd_cache *cache;
+
+	MUST(slabd_cache_create(slabd, name, &args, &cache) == 0);
+	return cache;
+}
+
+/* ---------------------------------------------------------------- contents */
+
+static unsigned char byte_of(size_t i, uint64_t seed)
+{
+	return (unsigned char)((seed ^ (i * UINT64_C(0x9e3779b97f4a7c15))) >> 17);
+}
+
+void object_fill(void *object, size_t size, uint64_t seed)
+{
+	unsigned char *bytes = object;
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = byte_of(i, seed * UINT64_C(0xff51afd7ed558ccd));
+}
+
+bool object_holds(const void *object, size_t size, uint64_t seed)
+{
+	const unsigned char *bytes = object;
+
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i] != byte_of(i, seed * UINT64_C(0xff51afd7ed558ccd)))
+			return false;
+	return true;
+}
