@@ -86,20 +86,28 @@ static int by_cache_and_owner(struct found *a, struct found *b)
 	return a->key < b->key ? -1 : a->key > b->key;
 }
 
+static void orphans_drop(struct job *job)
+{
+	struct orphans_job *o = (struct orphans_job *)job;
+	struct found *found, *next;
+
+	HASH_ITER (hh, o->found, found, next) {
+		HASH_DEL(o->found, found);
+		free(found);
+	}
+	free(o);
+}
+
 static void orphans_finish(struct job *job)
 {
 	struct orphans_job *o = (struct orphans_job *)job;
 	size_t n = HASH_COUNT(o->found), i = 0;
 	struct orphan *list = calloc(n + 1, sizeof(*list));
-	struct found *found, *next;
+	struct found *found;
 
 	HASH_SORT(o->found, by_cache_and_owner);
-	HASH_ITER (hh, o->found, found, next) {
-		if (list)
-			list[i++] = found->orphan;
-		HASH_DEL(o->found, found);
-		free(found);
-	}
+	for (found = o->found; found && list; found = found->hh.next)
+		list[i++] = found->orphan;
 	if (!list)
 		o->result.status = -ENOMEM;
 	o->result.list = list;
@@ -109,7 +117,7 @@ static void orphans_finish(struct job *job)
 	if (job->waiter)
 		o->done(job->waiter, &o->result);
 	free(list);
-	free(o);
+	orphans_drop(job);
 }
 
 void orphans_walk(struct pool *pool, uint32_t cache, bool reclaim, orphans_fn done, void *waiter)
@@ -124,6 +132,7 @@ void orphans_walk(struct pool *pool, uint32_t cache, bool reclaim, orphans_fn do
 		.job = {.pool = pool,
 			.step = orphans_step,
 			.finish = orphans_finish,
+			.drop = orphans_drop,
 			.waiter = waiter},
 		.cache = cache,
 		.unit = EXTENT_UNITS,

@@ -237,10 +237,13 @@ void pool_close(struct pool *pool)
 	struct segment *s = &pool->segment;
 	struct job *job;
 
-	/* with the waiters gone each job ends by telling nobody */
+	/* what they were about is in the regions, for the next worker to begin again */
 	while ((job = TAILQ_FIRST(&pool->jobs))) {
 		TAILQ_REMOVE(&pool->jobs, job, link);
-		free(job);
+		if (job->drop)
+			job->drop(job);
+		else
+			free(job);
 	}
 	close_slabs(pool);
 	HASH_CLEAR(hh, pool->by_name);

@@ -34,12 +34,14 @@ struct result {
 typedef void (*result_fn)(void *arg, const struct result *result);
 
 /* A walk in slices.  step works until about deadline (CLOCK_MONOTONIC, ns), returns true when all is
- * done; finish then tells whoever waits, and frees the job. */
+ * done; finish then tells whoever waits, and frees the job.  drop frees one that was not finished;
+ * NULL where free() does. */
 struct job {
 	TAILQ_ENTRY(job) link;
 	struct pool *pool;
 	bool (*step)(struct job *job, uint64_t deadline);
 	void (*finish)(struct job *job);
+	void (*drop)(struct job *job);
 	void *waiter; /* who is told; NULL: nobody (any more) */
 };
 

@@ -219,6 +219,14 @@ static void bury(const struct census_job *c)
 	}
 }
 
+static void census_drop(struct job *job)
+{
+	struct census_job *c = (struct census_job *)job;
+
+	audit_deinit(&c->audit);
+	free(c);
+}
+
 static void census_finish(struct job *job)
 {
 	struct census_job *c = (struct census_job *)job;
@@ -233,8 +241,7 @@ static void census_finish(struct job *job)
 	bury(c);
 	if (job->waiter)
 		c->done(job->waiter, &census);
-	audit_deinit(&c->audit);
-	free(c);
+	census_drop(job);
 }
 
 void stats_census(struct pool *pool, bool strict, census_fn done, void *waiter)
@@ -247,8 +254,11 @@ void stats_census(struct pool *pool, bool strict, census_fn done, void *waiter)
 			done(waiter, NULL);
 		return;
 	}
-	c->job = (struct job){
-		.pool = pool, .step = census_step, .finish = census_finish, .waiter = waiter};
+	c->job = (struct job){.pool = pool,
+			      .step = census_step,
+			      .finish = census_finish,
+			      .drop = census_drop,
+			      .waiter = waiter};
 	c->strict = strict;
 	c->exact = true;
 	c->tombs_ever = pool->tombs_ever;
