@@ -3,7 +3,7 @@
 #
 #   slabctl -> client -> { proto, shm }     daemon -> { proto, shm }     tests -> anything
 #
-# Only daemon/server.c and session.c see libevent; protobuf's types stop at the doors (see `pb` below);
+# Only daemon/server.c, session.c and client/exporter/http.c see libevent; protobuf's types stop at the doors (see `pb` below);
 # demo and bench see what a user sees.
 set -u
 cd "${1:-.}" || exit 2
@@ -26,14 +26,14 @@ check() {
 		elif [[ $text =~ ^[[:space:]]*#[[:space:]]*include[[:space:]]*\<([^\>]+)\> ]]; then
 			name=${BASH_REMATCH[1]}
 			case $name in
-			event2/* | event.h) [[ $file =~ ^(daemon/(server|session)\.c|tests/.*)$ ]] ||
-				fault "$file" "$line" "libevent stays in daemon/server.c and daemon/session.c" ;;
+			event2/* | event.h) [[ $file =~ ^(daemon/(server|session)\.c|client/exporter/http\.c|tests/.*)$ ]] ||
+				fault "$file" "$line" "libevent stays in daemon/server.c, daemon/session.c and client/exporter/http.c" ;;
 			protobuf-c/*) [[ $file =~ ^(proto/|tests/|$pb) ]] ||
 				fault "$file" "$line" "protobuf stays behind the doors" ;;
 			slabd/*) [[ $file =~ ^(client|tests)/ ]] ||
 				fault "$file" "$line" "the public API is the client's" ;;
-			jansson.h) [[ $file =~ ^(client/slabctl|tests)/ ]] ||
-				fault "$file" "$line" "JSON is slabctl's" ;;
+			jansson.h) [[ $file =~ ^(client/slabctl|client/exporter|tests)/ ]] ||
+				fault "$file" "$line" "JSON is slabctl's and the exporter's" ;;
 			ini.h) [[ $file =~ ^(daemon|tests)/ ]] ||
 				fault "$file" "$line" "configuration is the daemon's" ;;
 			esac
@@ -49,6 +49,7 @@ while read -r file; do
 	case $file in
 	shm/*) check "$file" 'shm/.*' ;;
 	proto/*) check "$file" 'proto/.*' ;;
+	client/exporter/*) check "$file" '(client/exporter|shm|proto)/.*|client/slabctl/(query|exits)\.h' ;;
 	client/include/*) check "$file" '[^/]' ;; # installed: nothing of the tree goes with them
 	client/*) check "$file" '(client|shm|proto)/.*' ;;
 	daemon/*) check "$file" '(daemon|shm|proto)/.*' ;;

@@ -300,25 +300,39 @@ static int ask_caches(struct query *query, const char *name, bool map, uint32_t 
 	return code;
 }
 
-int query_caches(struct query *query, struct list *caches)
+static int add_cache(struct query *query, const Slabd__CacheStats *stats, struct list *caches,
+		     struct list *maps)
+{
+	struct cache_row *row = list_add(caches, sizeof(*row));
+	char **map = maps ? list_add(maps, sizeof(*map)) : NULL;
+
+	if (!row || (maps && !map))
+		return no_memory(query);
+	take_cache(row, stats);
+	if (map)
+		*map = strdup(stats->slab_map);
+	return !map || *map ? EXIT_DONE : no_memory(query);
+}
+
+int query_maps(struct query *query, struct list *caches, struct list *maps)
 {
 	const Slabd__CacheListReply *page;
 	uint32_t first = 0;
 	int code;
 
 	do {
-		code = ask_caches(query, "", false, first, &page);
-		for (size_t i = 0; !code && i < page->n_caches; i++) {
-			struct cache_row *row = list_add(caches, sizeof(*row));
-
-			if (!row)
-				return no_memory(query);
-			take_cache(row, page->caches[i]);
-		}
+		code = ask_caches(query, "", maps, first, &page);
+		for (size_t i = 0; !code && i < page->n_caches; i++)
+			code = add_cache(query, page->caches[i], caches, maps);
 		if (!code)
 			code = turn_page(query, &first, page->next);
 	} while (!code && first);
 	return code;
+}
+
+int query_caches(struct query *query, struct list *caches)
+{
+	return query_maps(query, caches, NULL);
 }
 
 int query_cache(struct query *query, const char *name, struct cache_row *ret, char **map)

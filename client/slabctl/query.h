@@ -74,6 +74,8 @@ int query_fail(struct query *query, int code, const char *format, ...)
 
 int query_status(struct query *query, struct status_row *ret);
 int query_caches(struct query *query, struct list *caches); /* struct cache_row */
+/* The same, and for each cache a char *, the caller's to free: its map, as query_cache() gives it. */
+int query_maps(struct query *query, struct list *caches, struct list *maps);
 /* map: one character a slab, the caller's to free; NULL: none wanted. */
 int query_cache(struct query *query, const char *name, struct cache_row *ret, char **map);
 int query_clients(struct query *query, struct list *clients); /* struct client_row */
