@@ -258,6 +258,8 @@ int registry_create(struct pool *pool, uint32_t client, uint64_t sequence, const
 	if (cache)
 		return open_existing(cache, client, sequence, request, ret, result);
 	id = free_id(pool);
+	if (!id && release_one_now(pool))
+		id = free_id(pool);
 	if (!id)
 		return FAIL(result, -ENOSPC,
 			    "cache \"%s\": %u of %u caches exist; raise max-caches or destroy one "

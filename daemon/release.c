@@ -93,3 +93,18 @@ void release_if_unused(struct cache *cache)
 	};
 	job_add(cache->pool, &r->job);
 }
+
+bool release_one_now(struct pool *pool)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &pool->jobs, link)
+		if (job->step == release_step)
+			break;
+	if (!job)
+		return false;
+	TAILQ_REMOVE(&pool->jobs, job, link);
+	job->step(job, UINT64_MAX);
+	job->finish(job);
+	return true;
+}

@@ -553,3 +553,23 @@ Test(many, ten_thousand)
 	daemon_audit(&d);
 	daemon_stop(&d);
 }
+
+/* The place of one that is destroyed can be had at once, although its memory goes back in slices. */
+Test(many, place_of_a_destroyed_one)
+{
+	struct slabd_cache *cache;
+	void *object;
+
+	daemon_start(&d, "--set", "max-caches=1", NULL);
+	slabd = attach_to(d.socket);
+	for (unsigned i = 0; i < 50; i++) {
+		cache = cache_of(slabd, "thing", 4096, SLABD_RECLAIM);
+		for (unsigned k = 0; k < 3000; k++)
+			object = slabd_alloc(cache, 0);
+		cr_assert(object, "%s", slabd_error());
+		cr_assert_eq(slabd_cache_destroy(cache), 0, "%s", slabd_error());
+	}
+	slabd_detach(slabd);
+	cr_assert_eq(daemon_audit(&d).objects, 0);
+	daemon_stop(&d);
+}
