@@ -3,7 +3,9 @@
  * One worker at a time: the next is forked after the last was waited for.  A worker does not outlive
  * its keeper (PR_SET_PDEATHSIG), and until both are gone the lock is held, as they share its open
  * file description.  A stopped worker is left alone: it lives, and clients go on from magazines and
- * depot; only a keeper that is told to end continues it, and kills it when it does not end. */
+ * depot; only a keeper that is told to end continues it, and kills it when it does not end.  A service
+ * manager's watchdog sees further: it hears of us only while workers come round or follow each other, and
+ * ends both when that stops. */
 #include "daemon/keeper.h"
 
 #include <errno.h>
@@ -54,6 +56,7 @@ struct keeper {
 	bool worker_stopping;
 	bool done;
 	bool socket_is_given; /* by the service manager, who keeps it */
+	bool watched;	      /* it wants to hear that all is well */
 	enum slabd_exit code;
 };
 
@@ -80,6 +83,12 @@ static void notify_reloading(void)
 	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
 		 (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000);
 	notify_send(text);
+}
+
+static void notify_alive(const struct keeper *keeper)
+{
+	if (keeper->watched)
+		notify_send("WATCHDOG=1");
 }
 
 /* ---------------------------------------------------------------- the worker's birth and death */
@@ -131,6 +140,7 @@ static int start_worker(struct keeper *keeper)
 	keeper->restart_at = 0;
 	keeper->worker_stopping = false;
 	keeper->worker_ready = false;
+	notify_alive(keeper); /* a recovery has the whole period */
 	return 0;
 }
 
@@ -229,6 +239,8 @@ static void on_message(struct keeper *keeper)
 		return;
 	if (message.word == KEEPER_READY && !keeper->stopping)
 		on_ready(keeper);
+	else if (message.word == KEEPER_ALIVE)
+		notify_alive(keeper);
 	else if (message.word == KEEPER_STOPPING)
 		keeper->worker_stopping = true;
 }
@@ -454,7 +466,8 @@ enum slabd_exit keeper_run(const struct options *options)
 				.lock = -1,
 				.listener = -1,
 				.signals = -1,
-				.channel = -1};
+				.channel = -1,
+				.watched = notify_watched()};
 
 	keeper.code = setup(&keeper);
 	if (keeper.code == SLABD_EXIT_OK) {

@@ -13,6 +13,7 @@
 enum keeper_word {
 	KEEPER_READY = 1,    /* it serves, for the first time or after a reload */
 	KEEPER_STOPPING = 2, /* it ends because it was told to */
+	KEEPER_ALIVE = 3,    /* its loop came round; only if a service manager watches */
 };
 
 struct keeper_message {

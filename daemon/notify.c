@@ -38,6 +38,16 @@ void notify_send(const char *state)
 	notify_send_fd(state, -1);
 }
 
+bool notify_watched(void)
+{
+	const char *pid = getenv("WATCHDOG_PID"), *period = getenv("WATCHDOG_USEC");
+
+	if (pid && strtol(pid, NULL, 10) != getpid())
+		unsetenv("WATCHDOG_USEC"); /* was meant for an ancestor */
+	unsetenv("WATCHDOG_PID");
+	return period && getenv("WATCHDOG_USEC");
+}
+
 void notify_send_fd(const char *state, int given)
 {
 	const char *path = getenv("NOTIFY_SOCKET");

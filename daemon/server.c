@@ -463,6 +463,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	end_silent(server);
 	pool_guarded(server->pool, tick_pool, server->pool);
 	server_jobs(server);
+	server->on_signal(server->signal_arg, 0);
 }
 
 /* ---------------------------------------------------------------- life */

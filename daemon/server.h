@@ -11,7 +11,8 @@ struct event_base;
 struct server;
 struct session;
 
-/* arg and a signal number that was read from the signalfd. */
+/* arg and a signal number that was read from the signalfd; 0 for each second in which the loop came
+ * round. */
 typedef void (*server_signal_fn)(void *arg, int number);
 
 /* Watches the clients that the pool already knows (of an earlier worker).  The fds stay the

@@ -10,6 +10,7 @@
 
 #include "daemon/keeper.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "daemon/pool.h"
 #include "daemon/server.h"
 #include "daemon/stats.h"
@@ -17,6 +18,7 @@
 struct worker {
 	struct options options;
 	int keeper;
+	bool watched; /* by a service manager */
 	struct pool *pool;
 	struct server *server;
 };
@@ -110,6 +112,10 @@ static void on_signal(void *arg, int number)
 	struct worker *worker = arg;
 
 	switch (number) {
+	case 0:
+		if (worker->watched)
+			tell(worker, KEEPER_ALIVE);
+		break;
 	case SIGTERM:
 		tell(worker, KEEPER_STOPPING);
 		server_stop(worker->server);
@@ -193,7 +199,8 @@ static int serve(struct worker *worker, const struct worker_setup *setup, int si
 int worker_run(const struct worker_setup *setup)
 {
 	static const int numbers[] = {SIGTERM, SIGHUP, SIGUSR1};
-	struct worker worker = {.options = *setup->options, .keeper = setup->keeper};
+	struct worker worker = {
+		.options = *setup->options, .keeper = setup->keeper, .watched = notify_watched()};
 	/* SIGINT is the keeper's: a terminal sends it to both */
 	int signals = worker_signals(numbers, sizeof(numbers) / sizeof(*numbers)), code;
 
