@@ -54,6 +54,17 @@ static void take_one(struct backing *regions, int *listener, int fd, const char 
 	close(fd);
 }
 
+/* The manager would give back what it has with every start. */
+static void forget_all(void)
+{
+	char text[96];
+
+	for (unsigned i = 0; i < REGIONS; i++) {
+		snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
+		notify_send(text);
+	}
+}
+
 void store_take(struct backing *regions, int *listener)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
@@ -80,6 +91,7 @@ void store_take(struct backing *regions, int *listener)
 		log_warning("the service manager kept %u of %u regions: a new segment is made",
 			    found, REGIONS);
 		backing_close(regions);
+		forget_all();
 	}
 }
 
