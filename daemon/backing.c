@@ -209,13 +209,12 @@ int backing_check(struct backing *ret, const struct backing_options *options, ch
 	return 0;
 }
 
-/* The first pages of catalog and state, written through a mapping, as hugetlbfs knows no write.  The
- * superblock is ready with its last store. */
-static int heads_write(const struct backing *backing, struct superblock *super)
+struct state_head backing_state_head(const struct superblock *super)
 {
-	uint64_t bitmap = geometry_bitmap_bytes(super->max_caches), id[2];
+	uint64_t bitmap = geometry_bitmap_bytes(super->max_caches);
 	uint64_t records = super->max_clients + PARTY_FIRST;
-	struct state_head head = {
+
+	return (struct state_head){
 		.magic = SLABD_MAGIC,
 		.layout = SLABD_LAYOUT_VERSION,
 		.max_clients = super->max_clients,
@@ -225,7 +224,15 @@ static int heads_write(const struct backing *backing, struct superblock *super)
 		.open = PAGE_BYTES + records * sizeof(struct client_record),
 		.ever = PAGE_BYTES + records * (sizeof(struct client_record) + bitmap),
 	};
+}
+
+/* The first pages of catalog and state, written through a mapping, as hugetlbfs knows no write.  The
+ * superblock is ready with its last store. */
+static int heads_write(const struct backing *backing, struct superblock *super)
+{
+	struct state_head head = backing_state_head(super);
 	char *catalog, *state;
+	uint64_t id[2];
 	int r;
 
 	if (getrandom(id, sizeof(id), 0) != sizeof(id))

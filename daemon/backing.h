@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shm/layout.h"
+
 enum hugepages { HUGEPAGES_PREFER, HUGEPAGES_REQUIRE, HUGEPAGES_NEVER };
 enum backing_kind { BACKING_HUGETLB, BACKING_THP, BACKING_PAGES, BACKING_FILES };
 
@@ -42,6 +44,9 @@ int backing_make(struct backing *ret, const struct backing_options *options, cha
 int backing_adopt(struct backing *ret, const struct backing *regions,
 		  const struct backing_options *options, char *error, size_t error_bytes);
 void backing_close(struct backing *backing);
+
+/* How the state region of a segment begins; what changes later is 0. */
+struct state_head backing_state_head(const struct superblock *super);
 
 /* Backs the extent of the heap at offset, in 2 MiB pages where the kind says so.  -ENOMEM when the
  * pool, a cgroup or the system has no more; what a failed attempt had taken is given back. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,18 +12,33 @@
 
 #include "shm/segment.h"
 
+#define REGIONS 4
+
 struct region {
 	const char *name;
 	int *fd;
 	uint64_t bytes;
+	bool made; /* was not there */
 };
 
-static int open_region(int directory, const struct region *region)
+/* Not through a link, and for nobody else. */
+static int open_region(int directory, struct region *region)
 {
-	/* not through a link, and for nobody else */
-	*region->fd =
-		openat(directory, region->name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+
+	*region->fd = openat(directory, region->name, flags | O_CREAT | O_EXCL, 0600);
+	region->made = *region->fd >= 0;
+	if (*region->fd < 0 && errno == EEXIST)
+		*region->fd = openat(directory, region->name, flags);
 	return *region->fd < 0 ? -errno : 0;
+}
+
+/* A directory that is refused stays as it was. */
+static void unmake_regions(int directory, const struct region *regions)
+{
+	for (unsigned i = 0; i < REGIONS; i++)
+		if (regions[i].made)
+			unlinkat(directory, regions[i].name, 0);
 }
 
 static uint64_t size_of(int fd)
@@ -32,16 +48,32 @@ static uint64_t size_of(int fd)
 	return fstat(fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
 }
 
-static int read_super(int fd, struct superblock *super)
+/* How a region of at least an extent begins. */
+static int read_head(int fd, void *head, size_t n)
 {
 	char *p;
 	int r = segment_map(&p, fd, EXTENT_BYTES, PROT_READ, NULL);
 
 	if (r < 0)
 		return r;
-	memcpy(super, p, sizeof(*super));
+	memcpy(head, p, n);
 	munmap(p, EXTENT_BYTES);
 	return 0;
+}
+
+/* Of the same make as the catalog, up to what changes. */
+static int verify_state(int fd, const struct superblock *super, const char *directory, char *error,
+			size_t n)
+{
+	struct state_head wanted = backing_state_head(super), head;
+	int r = read_head(fd, &head, sizeof(head));
+
+	if (r < 0 || memcmp(&head, &wanted, offsetof(struct state_head, worker_starts)) == 0)
+		return r;
+	snprintf(error, n,
+		 "%s: the state region is none of this segment's; remove it to begin anew",
+		 directory);
+	return -EPROTO;
 }
 
 /* What is in the files must be ours, finished, of our layout, and as long as it says. */
@@ -55,7 +87,7 @@ int files_verify(const struct backing *b, const char *directory, struct superblo
 			 directory, (unsigned long long)size_of(b->catalog));
 		return -EPROTO;
 	}
-	r = read_super(b->catalog, super);
+	r = read_head(b->catalog, super, sizeof(*super));
 	if (r < 0)
 		return r;
 	if (super->magic != SLABD_MAGIC || super->layout != SLABD_LAYOUT_VERSION) {
@@ -73,7 +105,7 @@ int files_verify(const struct backing *b, const char *directory, struct superblo
 			 directory);
 		return -EIO;
 	}
-	return 0;
+	return verify_state(b->state, super, directory, error, n);
 }
 
 static int grow_region(const struct region *region, const char *directory, char *error, size_t n)
@@ -85,14 +117,33 @@ static int grow_region(const struct region *region, const char *directory, char 
 	return -errno;
 }
 
+/* With the files open: those of an earlier slabd, or new ones. */
+static int take_regions(struct backing *ret, const struct region *regions, const char *directory,
+			struct superblock *super, char *error, size_t n)
+{
+	int r = 0;
+
+	if (flock(ret->state, LOCK_EX | LOCK_NB) < 0) {
+		snprintf(error, n, "--backing %s: another slabd serves these files", directory);
+		return -EBUSY;
+	}
+	for (unsigned i = 0; i < REGIONS; i++)
+		ret->adopted |= size_of(*regions[i].fd) > 0;
+	if (ret->adopted)
+		return files_verify(ret, directory, super, error, n);
+	for (unsigned i = 0; i < REGIONS && r == 0; i++)
+		r = grow_region(&regions[i], directory, error, n);
+	return r;
+}
+
 int files_open(struct backing *ret, const char *directory, struct superblock *super, char *error,
 	       size_t n)
 {
-	struct region regions[] = {
-		{"state", &ret->state, super->state_bytes},
-		{"catalog", &ret->catalog, super->catalog_bytes},
-		{"depot", &ret->depot, super->depot_bytes},
-		{"heap", &ret->heap, super->heap_bytes},
+	struct region regions[REGIONS] = {
+		{"state", &ret->state, super->state_bytes, false},
+		{"catalog", &ret->catalog, super->catalog_bytes, false},
+		{"depot", &ret->depot, super->depot_bytes, false},
+		{"heap", &ret->heap, super->heap_bytes, false},
 	};
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 
@@ -101,23 +152,17 @@ int files_open(struct backing *ret, const char *directory, struct superblock *su
 		return -errno;
 	}
 	ret->kind = BACKING_FILES;
-	for (size_t i = 0; i < 4 && r == 0; i++)
+	for (unsigned i = 0; i < REGIONS && r == 0; i++) {
 		r = open_region(dir, &regions[i]);
+		if (r < 0)
+			snprintf(error, n, "--backing %s: %s: %s", directory, regions[i].name,
+				 strerror(-r));
+	}
+	if (r == 0)
+		r = take_regions(ret, regions, directory, super, error, n);
+	if (r < 0)
+		unmake_regions(dir, regions);
 	close(dir);
-	if (r < 0) {
-		snprintf(error, n, "--backing %s: %s", directory, strerror(-r));
-		return r;
-	}
-	if (flock(ret->state, LOCK_EX | LOCK_NB) < 0) {
-		snprintf(error, n, "--backing %s: another slabd serves these files", directory);
-		return -EBUSY;
-	}
-	if (size_of(ret->catalog) || size_of(ret->heap)) {
-		ret->adopted = true;
-		return files_verify(ret, directory, super, error, n);
-	}
-	for (size_t i = 0; i < 4 && r == 0; i++)
-		r = grow_region(&regions[i], directory, error, n);
 	return r;
 }
 
