@@ -60,15 +60,28 @@ json_t *json_rows(const struct json_field *fields, size_t nfields, const void *r
 	return array;
 }
 
-int json_print(json_t *document)
+static int print(json_t *document, size_t flags)
 {
 	if (!document) {
 		output_error(TEXT_NO_MEMORY);
 		return EXIT_LIMIT;
 	}
 	/* a failing write is seen by output_finish() */
-	json_dumpf(document, stdout, JSON_INDENT(2));
+	json_dumpf(document, stdout, flags);
 	putchar('\n');
 	json_decref(document);
 	return EXIT_DONE;
+}
+
+int json_print(json_t *document)
+{
+	return print(document, JSON_INDENT(2));
+}
+
+int json_print_line(json_t *document)
+{
+	int code = print(document, JSON_COMPACT);
+
+	fflush(stdout);
+	return code;
 }

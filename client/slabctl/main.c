@@ -21,6 +21,8 @@ const struct verb verbs[] = {
 	{"orphans", "[NAME]", "objects that outlived their owner", TAKES_FREE | TAKES_YES, false,
 	 verb_orphans},
 	{"evict", "PID", "kill a client and take back what it holds", TAKES_YES, false, verb_evict},
+	{"stat", "[DELAY [COUNT]]", "what happens, a line an interval, as vmstat", 0, false,
+	 verb_stat},
 	{"ping", "", "is slabd there? The exit code says", TAKES_WAIT, true, verb_ping},
 };
 const size_t nverbs = LENGTH(verbs);

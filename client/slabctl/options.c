@@ -1,9 +1,7 @@
 /* The command line, by argp.  All options are parsed by one parser, so that they may stand before or
  * behind the verb; afterwards each must be one that the verb takes. */
-#include "client/slabctl/verbs.h"
+#include "client/slabctl/option_rows.h"
 
-#include <argp.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,71 +15,15 @@
 
 #define WAIT_SECONDS_DEFAULT 10
 #define WAIT_SECONDS_MAX     86400
-
-enum {
-	KEY_SIZE = 0x100,
-	KEY_ALIGN,
-	KEY_FLAGS,
-	KEY_RECLAIM,
-	KEY_STRICT,
-	KEY_HWALIGN,
-	KEY_MAGAZINE,
-	KEY_EXCLUSIVE,
-	KEY_ALL,
-	KEY_FREE,
-	KEY_WAIT,
-	KEY_USAGE,
-};
-
-struct option_row {
-	unsigned takes; /* 0: every verb */
-	struct argp_option argp;
-};
-
-#define OPTION(takes, name, key, arg, flags, text)     \
-	{                                              \
-		takes,                                 \
-		{                                      \
-			name, key, arg, flags, text, 0 \
-		}                                      \
-	}
-
-static const struct option_row rows[] = {
-	OPTION(0, "address", 'a', "ADDRESS", 0,
-	       "where slabd is: SOCKET or SOCKET#SEGMENT (default: $SLABD_ADDRESS, else "
-	       "$XDG_RUNTIME_DIR/slabd/slabd.sock, for root /run/slabd/slabd.sock)"),
-	OPTION(0, "json", 'j', NULL, 0, "one JSON document, for programs"),
-	OPTION(TAKES_CREATE, "size", KEY_SIZE, "BYTES", 0, "size of an object, 1 to 128K"),
-	OPTION(TAKES_CREATE, "align", KEY_ALIGN, "BYTES", 0,
-	       "a power of two up to 4096 (default: 8)"),
-	OPTION(TAKES_CREATE, "flags", KEY_FLAGS, "LIST", 0,
-	       "any of reclaim,strict,hwalign, with commas between"),
-	OPTION(TAKES_CREATE, "reclaim", KEY_RECLAIM, NULL, 0,
-	       "objects die with the process that owns them"),
-	OPTION(TAKES_CREATE, "strict", KEY_STRICT, NULL, 0,
-	       "every free is a compare-and-swap, so that no double free goes unseen"),
-	OPTION(TAKES_CREATE, "hwalign", KEY_HWALIGN, NULL, 0, "align to cache lines"),
-	OPTION(TAKES_CREATE, "magazine", KEY_MAGAZINE, "N", 0,
-	       "objects in a magazine (default: by their size)"),
-	OPTION(TAKES_CREATE, "exclusive", KEY_EXCLUSIVE, NULL, 0,
-	       "fail if the cache exists, even if it is the same"),
-	OPTION(TAKES_ALL, "all", KEY_ALL, NULL, 0, "every cache"),
-	OPTION(TAKES_FREE, "free", KEY_FREE, NULL, 0, "free them for good"),
-	OPTION(TAKES_YES, "yes", 'y', NULL, 0, "do it without asking"),
-	OPTION(TAKES_WAIT, "wait", KEY_WAIT, "SECONDS", OPTION_ARG_OPTIONAL,
-	       "wait until slabd is there (default: 10)"),
-	OPTION(0, "help", '?', NULL, 0, "this help; behind a verb, that verb's"),
-	OPTION(0, "usage", KEY_USAGE, NULL, 0, "the same in short"),
-	OPTION(0, "version", 'V', NULL, 0, "the release of slabctl"),
-};
+#define ARGUMENTS_MAX	     3 /* no verb takes that many */
 
 /* What was on the command line, before it is held against the verb. */
 struct parse {
 	struct order *order;
-	const char *arguments[2];	 /* verb and its argument */
-	const char *surplus;		 /* the first that is too many */
-	const char *given[LENGTH(rows)]; /* options that not every verb takes, by row */
-	unsigned help;			 /* argp_help's flags; 0: not asked */
+	const char *arguments[1 + ARGUMENTS_MAX]; /* verb and its arguments */
+	size_t narguments;			  /* some may be too many */
+	const char *given[OPTION_ROWS_MAX];	  /* options that not every verb takes, by row */
+	unsigned help;				  /* argp_help's flags; 0: not asked */
 };
 
 static void create_option(struct create_args *create, int key, const char *text)
@@ -127,23 +69,43 @@ static void wait_option(struct order *order, const char *text)
 	order->wait_ms = (unsigned)seconds * 1000;
 }
 
+/* Options of the verbs that go on; false if it is none of theirs. */
+static bool live_option(struct order *order, int key, const char *text)
+{
+	switch (key) {
+	case 'b':
+		order->batch = true;
+		return true;
+	case 'n':
+		order->count = (unsigned)value_number("--iterations", text, 1, UINT32_MAX, false);
+		return true;
+	case 'd':
+		order->delay_ms = value_seconds("--delay", text);
+		return true;
+	case 's':
+		order->sort = text;
+		return true;
+	case 'f':
+		order->follow = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* ---------------------------------------------------------------- argp */
 
 static void note_given(struct parse *parse, int key)
 {
-	for (size_t i = 0; i < LENGTH(rows); i++)
-		if (rows[i].argp.key == key && rows[i].takes)
-			parse->given[i] = rows[i].argp.name;
+	for (size_t i = 0; i < noption_rows; i++)
+		if (option_rows[i].argp.key == key && option_rows[i].takes)
+			parse->given[i] = option_rows[i].argp.name;
 }
 
 static void take_argument(struct parse *parse, const char *text)
 {
-	if (!parse->arguments[0])
-		parse->arguments[0] = text;
-	else if (!parse->arguments[1])
-		parse->arguments[1] = text;
-	else if (!parse->surplus)
-		parse->surplus = text;
+	if (parse->narguments < LENGTH(parse->arguments))
+		parse->arguments[parse->narguments++] = text;
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -184,69 +146,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		take_argument(parse, text);
 		break;
 	default:
-		if (key < KEY_SIZE || key >= KEY_ALL)
+		if (key >= KEY_SIZE && key < KEY_ALL)
+			create_option(&order->create, key, text);
+		else if (!live_option(order, key, text))
 			return ARGP_ERR_UNKNOWN;
-		create_option(&order->create, key, text);
 	}
 	return 0;
-}
-
-/* The options that verb takes; NULL: those that every verb takes. */
-static void choose_options(struct argp_option *to, const struct verb *verb)
-{
-	for (size_t i = 0; i < LENGTH(rows); i++)
-		if (!rows[i].takes || (verb && verb->takes & rows[i].takes))
-			*to++ = rows[i].argp;
-	*to = (struct argp_option){0};
-}
-
-/* The list of verbs, behind the options. */
-static char *list_verbs(int key, const char *text, void *input)
-{
-	char *list = NULL;
-	size_t n;
-	FILE *stream;
-
-	(void)input;
-	if (key != ARGP_KEY_HELP_POST_DOC)
-		return (char *)(uintptr_t)text;
-	stream = open_memstream(&list, &n);
-	if (!stream)
-		return NULL;
-	fputs("Verbs:\n", stream);
-	for (size_t i = 0; i < nverbs; i++)
-		fprintf(stream, "  %-7s %-7s  %s\n", verbs[i].name, verbs[i].argument,
-			verbs[i].line);
-	fputs("\nslabctl VERB --help says more. Exit codes: 0 done, 1 failed, 2 usage, 3 not "
-	      "found, "
-	      "4 permission, 5 daemon unreachable, 6 audit found damage, 7 limit or no memory, 8 "
-	      "timeout.",
-	      stream);
-	fclose(stream);
-	return list;
-}
-
-static void __attribute__((noreturn)) help(const struct verb *verb, unsigned flags)
-{
-	struct argp_option options[LENGTH(rows) + 1];
-	struct argp argp = {.options = options, .args_doc = "VERB [ARGUMENT]"};
-	char name[64] = "slabctl", doc[160];
-
-	choose_options(options, verb);
-	if (verb) {
-		snprintf(name, sizeof(name), "slabctl %s", verb->name);
-		snprintf(doc, sizeof(doc), "%c%s.", toupper((unsigned char)*verb->line),
-			 verb->line + 1);
-		argp.args_doc = verb->argument;
-	} else {
-		/* behind the \v stands what list_verbs() replaces */
-		snprintf(doc, sizeof(doc),
-			 "See and steer slabd, the pool that processes share.\v-");
-		argp.help_filter = list_verbs;
-	}
-	argp.doc = doc;
-	argp_help(&argp, stdout, flags, name);
-	exit(output_finish());
 }
 
 /* ---------------------------------------------------------------- verb and argument */
@@ -259,24 +164,50 @@ static const struct verb *find_verb(const char *name)
 	usage(TEXT_UNKNOWN_VERB, name);
 }
 
-static void check_argument(struct order *order, const struct parse *parse)
+/* The word of a verb's arguments with this number, from 0: NAME, [COUNT]]; its end is in *n. */
+static const char *argument_word(const struct verb *verb, size_t number, size_t *n)
+{
+	const char *word = verb->argument;
+
+	for (; number && *word; number--) {
+		word += strcspn(word, " ");
+		word += strspn(word, " ");
+	}
+	*n = strcspn(word, " ");
+	return *n ? word : NULL;
+}
+
+static void take_value(struct order *order, const char *word, const char *text)
+{
+	if (strstr(word, "KEY=VALUE") == word) {
+		order->setting = text;
+	} else if (strstr(word, "PID") == word) {
+		order->pid = value_pid(text);
+	} else if (strstr(word, "[DELAY") == word) {
+		order->delay_ms = value_seconds("DELAY", text);
+	} else if (strstr(word, "[COUNT") == word) {
+		order->count = (unsigned)value_number("COUNT", text, 1, UINT32_MAX, false);
+	} else {
+		value_name(text);
+		order->name = text;
+	}
+}
+
+static void check_arguments(struct order *order, const struct parse *parse)
 {
 	const struct verb *verb = order->verb;
-	const char *argument = parse->arguments[1];
-	const char *surplus = *verb->argument ? parse->surplus : argument;
+	const char *word;
+	size_t n;
 
-	if (surplus)
-		usage(TEXT_MORE_ARGUMENT, verb->name, surplus, verb->name);
-	if (!argument && *verb->argument && *verb->argument != '[')
-		usage(TEXT_NO_ARGUMENT, verb->name, verb->argument, verb->name);
-	if (!argument)
-		return;
-	if (strcmp(verb->argument, "PID") == 0) {
-		order->pid = value_pid(argument);
-		return;
+	for (size_t i = 1; i < parse->narguments; i++)
+		if (!argument_word(verb, i - 1, &n))
+			usage(TEXT_MORE_ARGUMENT, verb->name, parse->arguments[i], verb->name);
+	for (size_t i = 0; (word = argument_word(verb, i, &n)); i++) {
+		if (i + 1 < parse->narguments)
+			take_value(order, word, parse->arguments[i + 1]);
+		else if (*word != '[')
+			usage(TEXT_NO_ARGUMENT, verb->name, (int)n, word, verb->name);
 	}
-	value_name(argument);
-	order->name = argument;
 }
 
 static void check_create(struct order *order)
@@ -300,14 +231,14 @@ static void check_order(struct order *order, const struct parse *parse)
 {
 	const struct verb *verb = order->verb;
 
-	for (size_t i = 0; i < LENGTH(rows); i++)
-		if (parse->given[i] && !(rows[i].takes & verb->takes)) {
+	for (size_t i = 0; i < noption_rows; i++)
+		if (parse->given[i] && !(option_rows[i].takes & verb->takes)) {
 			char option[32];
 
 			snprintf(option, sizeof(option), "--%s", parse->given[i]);
 			usage(TEXT_FOREIGN, verb->name, option, verb->name);
 		}
-	check_argument(order, parse);
+	check_arguments(order, parse);
 	if (verb->takes & TAKES_CREATE)
 		check_create(order);
 	if (verb->takes & TAKES_ALL && order->all == !!order->name)
@@ -335,13 +266,12 @@ static void check_consent(const struct order *order)
 
 void options_parse(struct order *ret, int argc, char **argv)
 {
-	struct argp_option options[LENGTH(rows) + 1];
+	struct argp_option options[OPTION_ROWS_MAX] = {0};
 	struct argp argp = {.options = options, .parser = parse_option};
 	struct parse parse = {.order = ret};
 
-	for (size_t i = 0; i < LENGTH(rows); i++)
-		options[i] = rows[i].argp;
-	options[LENGTH(rows)] = (struct argp_option){0};
+	for (size_t i = 0; i < noption_rows; i++)
+		options[i] = option_rows[i].argp;
 	argp_err_exit_status = EXIT_USAGE;
 	if (argc > 0)
 		argv[0] = (char *)(uintptr_t) "slabctl";

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "client/slabctl/exits.h"
@@ -115,6 +116,51 @@ const char *output_bytes(char text[UNITS_BYTES], uint64_t bytes)
 	}
 	snprintf(text, UNITS_BYTES, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 	return text;
+}
+
+/* Divides until it fits, and then with one decimal where there is room for it. */
+static const char *short_number(char *text, uint64_t number, unsigned step, const char *units)
+{
+	double value = (double)number;
+
+	if (number < (step == 1000 ? 100000u : step)) {
+		snprintf(text, UNITS_BYTES, "%llu", (unsigned long long)number);
+		return text;
+	}
+	do
+		value /= step;
+	while (value >= step - 0.5 && *++units);
+	snprintf(text, UNITS_BYTES, value < 99.95 ? "%.1f%c" : "%.0f%c", value, *units);
+	return text;
+}
+
+const char *output_count(char text[UNITS_BYTES], uint64_t count)
+{
+	return short_number(text, count, 1000, "kMGTPE");
+}
+
+const char *output_size(char text[UNITS_BYTES], uint64_t bytes)
+{
+	return short_number(text, bytes, 1024, "KMGTPE");
+}
+
+static struct winsize window(void)
+{
+	struct winsize size = {0};
+
+	if (isatty(STDOUT_FILENO))
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	return size;
+}
+
+unsigned output_columns(void)
+{
+	return window().ws_col;
+}
+
+unsigned output_lines(void)
+{
+	return window().ws_row;
 }
 
 const char *output_duration(char text[UNITS_BYTES], uint64_t ms)

@@ -36,6 +36,14 @@ const char *output_bytes(char text[UNITS_BYTES], uint64_t bytes);
 /* "3 d 2 h", "2 min 5 s". */
 const char *output_duration(char text[UNITS_BYTES], uint64_t ms);
 
+/* At most 5 characters: "99999", "123k", "1.2M"; and at most 6: "512", "64.0M", "1023M". */
+const char *output_count(char text[UNITS_BYTES], uint64_t count);
+const char *output_size(char text[UNITS_BYTES], uint64_t bytes);
+
+/* Of the terminal on stdout; 0: it is none, or it does not say. */
+unsigned output_columns(void);
+unsigned output_lines(void);
+
 struct column {
 	const char *title;
 	bool right;
@@ -72,5 +80,7 @@ json_t *json_rows(const struct json_field *fields, size_t nfields, const void *r
 json_t *json_text(const char *text); /* bytes that are no UTF-8 become ? */
 /* Prints the document, and gives it back: an exit code. */
 int json_print(json_t *document);
+/* The same on one line, at once. */
+int json_print_line(json_t *document);
 
 #endif

@@ -278,6 +278,7 @@ static void take_cache(struct cache_row *ret, const Slabd__CacheStats *stats)
 	ret->claims = stats->claims;
 	ret->waits = stats->waits;
 	ret->racks = stats->racks;
+	ret->serial = stats->serial;
 	ret->unlinked = stats->unlinked;
 }
 

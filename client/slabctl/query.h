@@ -16,6 +16,9 @@
 struct query {
 	int socket; /* -1: not connected */
 	unsigned timeout_ms;
+	/* While an answer is waited for, every tenth of a second: false to wait no longer. */
+	bool (*waiting)(void *arg, uint64_t waited_ms);
+	void *waiting_arg;
 	uint64_t sequence;
 	struct address address;
 	char shown[192];  /* the address as it is shown and typed */
@@ -37,7 +40,7 @@ struct cache_row {
 	char name[PROTO_NAME_MAX + 1];
 	uint64_t id, object_size, align, stride, slab_bytes, slabs, objects, live, orphaned;
 	uint64_t in_magazines, in_slabs, magazine, clients, flags, bytes, allocs, frees, refills;
-	uint64_t claims, waits, racks;
+	uint64_t claims, waits, racks, serial;
 	bool unlinked;
 };
 

@@ -6,10 +6,11 @@
 /* ---- the command line */
 #define TEXT_NO_VERB	   "no verb given; slabctl --help lists them"
 #define TEXT_UNKNOWN_VERB  "\"%.63s\" is no verb; slabctl --help lists them"
-#define TEXT_NO_ARGUMENT   "%s: wants %s; see slabctl %s --help"
+#define TEXT_NO_ARGUMENT   "%s: wants %.*s; see slabctl %s --help"
 #define TEXT_MORE_ARGUMENT "%s: \"%.63s\" is one argument too many; see slabctl %s --help"
 #define TEXT_FOREIGN	   "%s: takes no %s; see slabctl %s --help"
 #define TEXT_NO_NUMBER	   "%s \"%.63s\": must be a whole number, %llu to %llu%s"
+#define TEXT_NO_SECONDS	   "%s \"%.63s\": must be seconds, %.1f to %d"
 #define TEXT_UNITS	   ", in bytes or with K or M behind it"
 #define TEXT_NO_FLAG	   "flag \"%.63s\": is none of reclaim, strict, hwalign"
 #define TEXT_NO_PID	   "pid \"%.63s\": must be a whole number, 1 to %d; see slabctl clients"
@@ -48,6 +49,9 @@
 #define TEXT_TOO_LONG  "the request has %zu bytes, at most %d fit"
 #define TEXT_NO_MEMORY "slabctl itself has no memory"
 #define TEXT_WAITED    "%s (waited %.1f s)"
+
+/* ---- verbs that go on while slabd is away */
+#define TEXT_AWAY "%s; going on until it answers"
 
 /* ---- findings */
 #define TEXT_NO_CACHE	"cache \"%s\": there is none; see slabctl caches"

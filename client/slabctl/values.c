@@ -14,6 +14,9 @@
 #include "proto/limits.h"
 #include "shm/geometry.h"
 
+#define SECONDS_MIN 0.1
+#define SECONDS_MAX 86400
+
 void usage(const char *format, ...)
 {
 	va_list arguments;
@@ -43,6 +46,19 @@ uint64_t value_number(const char *what, const char *text, uint64_t min, uint64_t
 		usage(TEXT_NO_NUMBER, what, text, (unsigned long long)min, (unsigned long long)max,
 		      units ? TEXT_UNITS : "");
 	return value << shift;
+}
+
+unsigned value_seconds(const char *what, const char *text)
+{
+	char *end;
+	double value;
+
+	errno = 0;
+	value = strtod(text, &end);
+	if (!isdigit((unsigned char)*text) || *end || errno || value < SECONDS_MIN ||
+	    value > SECONDS_MAX)
+		usage(TEXT_NO_SECONDS, what, text, SECONDS_MIN, SECONDS_MAX);
+	return (unsigned)(value * 1000 + 0.5);
 }
 
 static uint32_t flag_named(const char *name, size_t n)

@@ -18,11 +18,13 @@ enum {
 	TAKES_ALL = 0x4,
 	TAKES_FREE = 0x8,
 	TAKES_WAIT = 0x10,
+	TAKES_TOP = 0x20,
+	TAKES_FOLLOW = 0x40,
 };
 
 struct verb {
 	const char *name;
-	const char *argument; /* NAME, [NAME], PID; "": takes none */
+	const char *argument; /* NAME, [NAME], PID, ... with spaces between; "": takes none */
 	const char *line;     /* what it does */
 	unsigned takes;
 	bool offline; /* opens the conversation by itself */
@@ -37,9 +39,12 @@ struct order {
 	const struct verb *verb;
 	const char *address; /* NULL: the default */
 	const char *name;    /* the argument of the verb; NULL: none */
-	bool json, yes, all, release, wait;
+	bool json, yes, all, release, wait, batch, follow;
 	int pid;
 	unsigned wait_ms;
+	unsigned delay_ms, count; /* 0: none was given */
+	const char *sort;	  /* a letter */
+	const char *setting;	  /* KEY=VALUE */
 	struct create_args create;
 };
 
@@ -56,6 +61,7 @@ int verb_shrink(struct query *query, const struct order *order);
 int verb_audit(struct query *query, const struct order *order);
 int verb_orphans(struct query *query, const struct order *order);
 int verb_evict(struct query *query, const struct order *order);
+int verb_stat(struct query *query, const struct order *order);
 int verb_ping(struct query *query, const struct order *order);
 
 /* A cache's row, for those who list one and those who list all. */

@@ -14,7 +14,8 @@
 #include "client/slabctl/texts.h"
 #include "proto/packet.h"
 
-#define FULL_RETRY_MS 20 /* while slabd's backlog is full */
+#define FULL_RETRY_MS 20  /* while slabd's backlog is full */
+#define WAITING_MS    100 /* between two calls of query->waiting */
 
 /* ---------------------------------------------------------------- time */
 
@@ -30,15 +31,24 @@ uint64_t wire_now(void)
 static bool wait_for(const struct query *query, short events, uint64_t deadline)
 {
 	struct pollfd p = {.fd = query->socket, .events = events};
+	uint64_t began = wire_now();
 
 	for (;;) {
 		uint64_t now = wire_now(), left = deadline > now ? deadline - now : 0;
-		struct timespec timeout = {(time_t)(left / 1000), (long)(left % 1000) * 1000000};
-		int r = ppoll(&p, 1, &timeout, NULL);
+		struct timespec timeout;
+		int r;
 
+		if (query->waiting && !query->waiting(query->waiting_arg, now - began))
+			return false;
+		if (query->waiting && left > WAITING_MS)
+			left = WAITING_MS;
+		timeout = (struct timespec){(time_t)(left / 1000), (long)(left % 1000) * 1000000};
+		r = ppoll(&p, 1, &timeout, NULL);
 		if (r > 0)
 			return true;
-		if (r == 0 || errno != EINTR)
+		if (r < 0 && errno != EINTR)
+			return false;
+		if (wire_now() >= deadline)
 			return false;
 	}
 }

@@ -82,8 +82,14 @@ static bool take(int fd, char *to)
 	return true;
 }
 
+/* Is done once this has been printed. */
+struct cue {
+	const char *printed; /* NULL: it was, or never is */
+	const struct ctl_daemon *daemon;
+};
+
 /* Reads both ends until they are closed. */
-static void read_all(int out, int error)
+static void read_all(int out, int error, struct cue *cue)
 {
 	struct pollfd p[2] = {{.fd = out, .events = POLLIN}, {.fd = error, .events = POLLIN}};
 
@@ -93,10 +99,14 @@ static void read_all(int out, int error)
 			p[0].fd = -1;
 		if (p[1].revents && !take(error, result.error))
 			p[1].fd = -1;
+		if (cue->printed && strstr(result.out, cue->printed)) {
+			ctl_daemon_freeze(cue->daemon, true);
+			cue->printed = NULL;
+		}
 	}
 }
 
-static const struct ctl_run *run(const struct words *words, int onto)
+static const struct ctl_run *run(const struct words *words, int onto, struct cue cue)
 {
 	int out[2], error[2], null;
 	pid_t pid;
@@ -110,7 +120,7 @@ static const struct ctl_run *run(const struct words *words, int onto)
 	close(null);
 	close(out[1]);
 	close(error[1]);
-	read_all(out[0], error[0]);
+	read_all(out[0], error[0], &cue);
 	close(out[0]);
 	close(error[0]);
 	reap(pid);
@@ -125,7 +135,7 @@ const struct ctl_run *ctl(const char *first, ...)
 	va_start(arguments, first);
 	words = collect(first, arguments);
 	va_end(arguments);
-	return run(&words, -1);
+	return run(&words, -1, (struct cue){0});
 }
 
 const struct ctl_run *ctl_onto(int fd, const char *first, ...)
@@ -136,12 +146,29 @@ const struct ctl_run *ctl_onto(int fd, const char *first, ...)
 	va_start(arguments, first);
 	words = collect(first, arguments);
 	va_end(arguments);
-	return run(&words, fd);
+	return run(&words, fd, (struct cue){0});
 }
+
+const struct ctl_run *ctl_while_frozen(const struct ctl_daemon *daemon, const char *printed,
+				       const char *first, ...)
+{
+	struct words words;
+	va_list arguments;
+
+	va_start(arguments, first);
+	words = collect(first, arguments);
+	va_end(arguments);
+	run(&words, -1, (struct cue){printed, daemon});
+	ctl_daemon_freeze(daemon, false);
+	return &result;
+}
+
+unsigned ctl_terminal_columns;
 
 const struct ctl_run *ctl_on_terminal(const char *answer, const char *first, ...)
 {
 	struct words words;
+	struct winsize size = {.ws_col = (unsigned short)ctl_terminal_columns};
 	va_list arguments;
 	int master, slave;
 	pid_t pid;
@@ -150,7 +177,7 @@ const struct ctl_run *ctl_on_terminal(const char *answer, const char *first, ...
 	words = collect(first, arguments);
 	va_end(arguments);
 	memset(&result, 0, sizeof(result));
-	MUST(openpty(&master, &slave, NULL, NULL, NULL) == 0);
+	MUST(openpty(&master, &slave, NULL, NULL, &size) == 0);
 	MUST((pid = fork()) >= 0);
 	if (pid == 0)
 		become(&words, slave, slave, slave);

@@ -39,4 +39,10 @@ const struct ctl_run *ctl_onto(int fd, const char *first, ...) __attribute__((se
 const struct ctl_run *ctl_on_terminal(const char *answer, const char *first, ...)
 	__attribute__((sentinel));
 
+extern unsigned ctl_terminal_columns; /* of the terminal; 0: it does not say */
+
+/* As ctl(), and once it has printed this the daemon is frozen, until it has ended. */
+const struct ctl_run *ctl_while_frozen(const struct ctl_daemon *daemon, const char *printed,
+				       const char *first, ...) __attribute__((sentinel));
+
 #endif
