@@ -4,6 +4,8 @@
 
 const EVERY_MS = 2000;
 const KEEP_S = 300;
+const SHOW_S = 60; /* that a line shows at least */
+const RECENT_S = 10;
 const CLIENTS_MAX = 200;
 
 const byId = (id) => document.getElementById(id);
@@ -18,7 +20,7 @@ function bytes(n) {
 	let i = 0;
 	for (; n >= 1024 && i < units.length - 1; i++)
 		n /= 1024;
-	return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+	return `${i && n < 100 ? Number(n.toFixed(1)) : Math.round(n)} ${units[i]}`;
 }
 
 function rate(n) {
@@ -47,6 +49,8 @@ function duration(ms) {
 }
 
 const share = (part, all) => (all ? `${((100 * part) / all).toFixed(part < all / 10 ? 1 : 0)}%` : "0%");
+
+const several = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 
 /* Writes only what changed, so that a reader's place and selection stay. */
 function put(element, text) {
@@ -77,8 +81,11 @@ function rates(key) {
 	return out;
 }
 
-function last(points) {
-	return points.length ? points[points.length - 1].v : null;
+/* Per second over the last moments; null: not known. */
+function recent(key) {
+	const list = histories.get(key) || [], end = list[list.length - 1];
+	const begin = list.find((p) => p.t >= end.t - RECENT_S);
+	return !begin || begin === end ? null : Math.max(0, end.v - begin.v) / (end.t - begin.t);
 }
 
 function forget(t) {
@@ -99,8 +106,9 @@ function path(svg, kind, d) {
 	element.setAttribute("d", d);
 }
 
-function line(svg, points, now, what) {
-	const top = Math.max(...points.map((p) => p.v || 0), 1e-9);
+function line(svg, key, now, what) {
+	const points = rates(key), top = Math.max(...points.map((p) => p.v || 0), 1e-9);
+	const span = Math.max(SHOW_S, points.length ? now - points[0].t : 0);
 	let stroke = "", area = "", run = [];
 	const flush = () => {
 		if (run.length) {
@@ -113,13 +121,13 @@ function line(svg, points, now, what) {
 		if (p.v === null)
 			flush();
 		else
-			run.push(`${(100 - (100 * (now - p.t)) / KEEP_S).toFixed(2)} ${(31 - (29 * p.v) / top).toFixed(2)}`);
+			run.push(`${(100 - (100 * (now - p.t)) / span).toFixed(2)} ${(31 - (29 * p.v) / top).toFixed(2)}`);
 	}
 	flush();
 	path(svg, "area", area);
 	path(svg, "stroke", stroke);
 	svg.setAttribute("aria-label", points.length
-		? `${what} over the last minutes: now ${rate(last(points))}, at most ${rate(top)}`
+		? `${what} over the last ${duration(span * 1000)}: now ${rate(recent(key))}, at most ${rate(top)}`
 		: `${what}: not seen long enough`);
 }
 
@@ -151,7 +159,7 @@ function slabText(card, i) {
 function mapText(card) {
 	const n = card.map.length, empty = card.map.split(".").length - 1, full = card.map.split("#").length - 1;
 	const cut = n < card.cache.slabs ? `, the first of ${count(card.cache.slabs)}` : "";
-	return `${count(n)} slabs of ${bytes(card.cache.slab_bytes)}${cut}: ${count(full)} full, ` +
+	return `${several(n, "slab")} of ${bytes(card.cache.slab_bytes)}${cut}: ${count(full)} full, ` +
 		`${count(n - full - empty)} partly used, ${count(empty)} empty`;
 }
 
@@ -242,7 +250,7 @@ function newCard(cache) {
 
 function facts(cache) {
 	const list = [`objects of ${bytes(cache.object_size)}`, bytes(cache.bytes),
-		`${count(cache.slabs)} slabs`, `${count(cache.clients)} clients`];
+		several(cache.slabs, "slab"), several(cache.clients, "client")];
 	if (cache.reclaim)
 		list.push("die with their owner");
 	return list.join(" \u00b7 ");
@@ -268,9 +276,9 @@ function drawCard(card, cache, now) {
 	put(card.element.querySelector(".facts"), facts(cache));
 	drawParts(card);
 	FLOWS.forEach((flow, i) => {
-		const points = rates(`${keyOf(cache)}:${flow}`);
-		put(card.flows[i].querySelector("dd"), rate(last(points)));
-		line(card.flows[i].querySelector("svg"), points, now, flow);
+		const key = `${keyOf(cache)}:${flow}`;
+		put(card.flows[i].querySelector("dd"), rate(recent(key)));
+		line(card.flows[i].querySelector("svg"), key, now, flow);
 	});
 	card.element.querySelector("figure").hidden = !cache.map;
 	card.map = cache.map || "";
@@ -282,7 +290,7 @@ function drawCard(card, cache, now) {
 
 function orderOf(caches) {
 	const by = byId("sort").value, text = byId("find").value.toLowerCase();
-	const value = (c) => (by === "rate" ? last(rates(`${keyOf(c)}:allocs`)) || 0 : c[by]);
+	const value = (c) => (by === "rate" ? recent(`${keyOf(c)}:allocs`) || 0 : c[by]);
 	const shown = caches.filter((c) => c.name.toLowerCase().includes(text));
 	return shown.sort((a, b) => (by === "name" ? 0 : value(b) - value(a)) || a.name.localeCompare(b.name));
 }
@@ -324,7 +332,7 @@ function fillRows(body, rows) {
 }
 
 function cacheCells(c) {
-	const flow = (name) => rate(last(rates(`${keyOf(c)}:${name}`)));
+	const flow = (name) => rate(recent(`${keyOf(c)}:${name}`));
 	return [c.name, bytes(c.object_size), count(c.objects), count(c.live), count(c.orphaned), count(c.in_magazines),
 		count(c.in_slabs), count(c.slabs), bytes(c.bytes), count(c.clients), flow("allocs"), flow("frees"),
 		count(c.refills), count(c.waits)];
@@ -356,12 +364,11 @@ function drawPool(status, now) {
 	put(byId("memory"), bytes(status.memory_bytes));
 	put(byId("caches-count"), count(status.caches));
 	put(byId("clients-count"), count(status.clients));
-	put(byId("wait"), microseconds(status.refill_wait_us_p99));
+	put(byId("wait"), status.refills ? `99 of 100 within ${microseconds(status.refill_wait_us_p99)}` : "");
 	put(byId("uptime"), duration(status.uptime_ms));
-	put(byId("restarts"), count(status.worker_restarts));
-	const points = rates("refills");
-	put(byId("refills"), rate(last(points)));
-	line(byId("refills-line"), points, now, "refills");
+	put(byId("restarts"), several(status.worker_restarts, "worker restart"));
+	put(byId("refills"), rate(recent("refills")));
+	line(byId("refills-line"), "refills", now, "refills");
 	byId("backing").hidden = !status.backing_why;
 	put(byId("backing"), `Backed by ${status.backing}: ${status.backing_why}`);
 }
