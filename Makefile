@@ -3,17 +3,19 @@
 SHELL  = /bin/bash
 PREFIX = /usr/local
 PRESET = release
+HOURS  = 1
 BUILD  = build/$(PRESET)
 SLABD  = SLABD_BIN=$(CURDIR)/$(BUILD)/bin/slabd SLABCTL_BIN=$(CURDIR)/$(BUILD)/bin/slabctl \
          SLABD_BIN_DIR=$(CURDIR)/$(BUILD)/bin
 PRIVATE = tests/support/unprivileged
 
-.PHONY: help deps build demo test bench debug asan tsan clang install format clean
+.PHONY: help deps build demo test bench soak debug asan tsan clang install format clean
 
 help:
 	@echo 'make demo      install what is missing, build, run a multi-process server on a pool under load'
 	@echo 'make test      the whole suite: release, then ASan+UBSan, then TSan'
 	@echo 'make bench     memory and speed, beside malloc and a bare array'
+	@echo 'make soak      HOURS=n of the kill storm, a line a minute (n may be 0.5)'
 	@echo 'make build     build/release/bin/slabd, slabctl; build/release/lib/libslabd.{so,a}'
 	@echo 'make install   into PREFIX=$(PREFIX)'
 	@echo 'make debug | asan | tsan | clang   build and test one preset'
@@ -33,6 +35,9 @@ demo: build
 
 bench: build
 	@$(SLABD) $(PRIVATE) $(CURDIR)/tests/bench/run.sh
+
+soak: build
+	@$(SLABD) $(PRIVATE) $(CURDIR)/$(BUILD)/bin/slabd-storm --hours=$(HOURS)
 
 test: deps
 	@cmake/check.sh release asan tsan

@@ -1,0 +1,131 @@
+/* Two processes beside the clients, which talk to slabd as observers: one kills the worker again and
+ * again, one frees orphans and asks for everything that can be asked. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "tests/stress/storm/storm.h"
+#include "tests/support/wire.h"
+
+#define WATCH_MS 200
+
+/* ---------------------------------------------------------------- a clock */
+
+/* Fires every ms; the workload's clock. */
+static int clock_start(unsigned ms)
+{
+	struct itimerspec period = {.it_interval = {ms / 1000, (long)(ms % 1000) * 1000000}};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+	period.it_value = period.it_interval;
+	if (fd < 0 || timerfd_settime(fd, 0, &period, NULL) < 0)
+		_exit(1);
+	return fd;
+}
+
+/* Until the next tick; false when the storm is over. */
+static bool clock_wait(int timer)
+{
+	struct pollfd fds[] = {{.fd = timer, .events = POLLIN},
+			       {.fd = storm_stopped, .events = POLLIN}};
+	uint64_t ticks;
+
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	if (fds[1].revents)
+		return false;
+	return read(timer, &ticks, sizeof(ticks)) == sizeof(ticks);
+}
+
+/* ---------------------------------------------------------------- the worker's deaths */
+
+/* Pidfd first, then asked again: so it is the worker's and nobody else's. */
+static bool kill_worker(void)
+{
+	pid_t worker = daemon_worker(&slabd_under_test);
+	int pidfd = (int)syscall(SYS_pidfd_open, worker, 0);
+	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+	bool killed = false;
+
+	if (pidfd >= 0 && daemon_worker(&slabd_under_test) == worker)
+		killed = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+	if (killed && poll(&gone, 1, DAEMON_PATIENCE_MS) == 1)
+		storm->worker_kills++;
+	if (pidfd >= 0)
+		close(pidfd);
+	return killed;
+}
+
+void operator_kill_workers(const struct storm_options *options)
+{
+	uint64_t kills = 0;
+	int timer = options->worker_kill_ms ? clock_start(options->worker_kill_ms) : -1;
+
+	while (!storm->stop && (timer < 0 || clock_wait(timer))) {
+		kills += kill_worker();
+		if (kills == options->worker_kills)
+			break;
+	}
+	if (options->worker_kills)
+		storm->enough = true;
+}
+
+/* ---------------------------------------------------------------- orphans */
+
+static int ask(Slabd__Request *request, struct wire_reply *answer)
+{
+	int fd = wire_connect(slabd_under_test.socket), r;
+
+	if (fd < 0)
+		return fd;
+	request->sequence = 2;
+	r = wire_greet(fd);
+	if (r == 0)
+		r = wire_send(fd, request);
+	if (r == 0)
+		r = wire_receive(fd, answer, DAEMON_PATIENCE_MS);
+	close(fd);
+	return r == 0 ? answer->reply->status : r;
+}
+
+uint64_t operator_free_orphans(void)
+{
+	static struct wire_reply answer;
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Orphans verb = SLABD__ORPHANS__INIT;
+
+	verb.free = true;
+	request.verb_case = SLABD__REQUEST__VERB_ORPHANS;
+	request.orphans = &verb;
+	/* a worker that dies takes the answer with it */
+	if (ask(&request, &answer) < 0 || !answer.reply->orphans)
+		return 0;
+	return answer.reply->orphans->freed;
+}
+
+int operator_shrink_all(void)
+{
+	static struct wire_reply answer;
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__CacheShrink verb = SLABD__CACHE_SHRINK__INIT;
+
+	verb.all = true;
+	request.verb_case = SLABD__REQUEST__VERB_CACHE_SHRINK;
+	request.cache_shrink = &verb;
+	return ask(&request, &answer);
+}
+
+void operator_watch(void)
+{
+	int timer = clock_start(WATCH_MS);
+	struct daemon_cache seen;
+
+	while (!storm->stop && clock_wait(timer)) {
+		storm->orphans_freed += operator_free_orphans();
+		daemon_cache(&slabd_under_test, kinds[0].name, &seen);
+	}
+}
