@@ -1,0 +1,168 @@
+/* A kill at every instruction: what the parts of the harness share.  Theory in main.c. */
+#ifndef TESTS_CRASH_CRASH_H
+#define TESTS_CRASH_CRASH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "daemon/backing.h"
+#include "daemon/pool.h"
+#include "daemon/registry.h"
+#include "shm/segment.h"
+
+struct slabd;
+struct slabd_cache;
+struct slabd_fast_slot;
+
+#define WHY 512
+
+/* ---------------------------------------------------------------- world.c */
+
+/* The heap has room for SLABS slabs, whichever caches they belong to: all caches of the world have
+ * objects of one size, so that an object's place says where its tag is. */
+#define SLABS	       4u
+#define SLAB_OBJECTS   10u
+#define OBJECT_BYTES   100000u
+#define ROUNDS	       3u /* of a magazine */
+#define SURVIVOR_HOLDS 3u /* objects of each cache, before anything happens */
+
+enum { PLAIN, STRICT, RECLAIM, CACHES };
+extern const char *const cache_names[CACHES];
+
+enum { STATE, CATALOG, DEPOT, HEAP, REGIONS };
+
+/* One set of regions, and where this process has them mapped. */
+struct side {
+	struct backing backing;
+	char *at[REGIONS];
+	struct segment segment;
+	struct cache_view any; /* of cache 1: all have its geometry */
+};
+
+struct world {
+	struct side live;   /* here the victim works */
+	struct side mirror; /* here its death is recovered from, as often as one likes */
+	char *base;	    /* what every case begins with */
+
+	/* this process as a client of the mirror */
+	struct slabd *survivor;
+	struct slabd_cache *caches[CACHES];
+	struct slabd_fast_slot *slots[CACHES];
+	struct slabd_fast_slot *slots_base;
+	void *held[CACHES][SURVIVOR_HOLDS];
+	uint32_t survivor_id;
+};
+
+extern struct world world;
+
+void world_open(void);
+void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* All words of the four regions that any protocol step may write. */
+size_t image_bytes(void);
+void image_take(const struct side *side, char *image);
+void image_put(const struct side *side, const char *image);
+bool image_is(const struct side *side, const char *image);
+uint64_t image_hash(const char *image);
+
+/* The slab table and all tags. */
+struct objects {
+	uint32_t word[SLABS];
+	uint32_t tag[SLABS][SLAB_OBJECTS];
+};
+
+slab_ref object_ref(uint32_t slab, uint32_t object);
+void objects_read(struct objects *ret, const struct side *side);
+
+struct client_record *side_record(const struct side *side, uint32_t id);
+void run_jobs(struct pool *pool);
+
+/* ---------------------------------------------------------------- proxy.c */
+
+/* In place of a socket: the client library's connection_* end here.  A victim asks its tracer by a
+ * signal; anyone else is served at once from served_by. */
+enum event { EVENT_NONE, EVENT_BEGIN, EVENT_HELLO, EVENT_CALL };
+struct mailbox;
+extern struct mailbox *mailbox;
+extern struct pool *served_by;
+extern const struct side *served_side;
+extern bool is_victim;
+extern uint32_t victim_client; /* the id that the last hello got */
+
+void proxy_open(void);
+void victim_says(enum event event);
+enum event mailbox_event(void);
+void proxy_serve(void);
+/* Somebody attaches and detaches: the id that it had; 0: it could not. */
+uint32_t proxy_come_and_go(void);
+
+/* ---------------------------------------------------------------- cases */
+
+/* Who is killed, so which recoveries there are. */
+enum victim {
+	VICTIM_CLIENT, /* the client alone, and client and worker at once */
+	VICTIM_WORKER, /* the worker; clients live, but for those that DYING records name */
+};
+
+struct crash_case {
+	const char *name;
+	enum victim victim;
+	int cache;		      /* in which objects move: its total is counted afterwards */
+	void (*prepare)(void);	      /* in the victim, at full speed */
+	void (*operate)(void);	      /* in the victim, one instruction after the other */
+	void (*again)(struct pool *); /* after recovery: whoever asked the dead worker asks again */
+	const char *from;	      /* stepped is not operate but this function that it calls */
+};
+
+extern const struct crash_case client_cases[], worker_cases[];
+extern const unsigned client_cases_n, worker_cases_n;
+
+/* ---------------------------------------------------------------- tracer.c */
+
+/* A state of the regions that a kill can leave, and the first instruction that it is left before. */
+struct kill_point {
+	char *image;
+	uint64_t hash;
+	uintptr_t pc;
+	uint64_t step;
+};
+
+struct trace {
+	const struct crash_case *crash_case;
+	struct kill_point *points;
+	uint32_t n, room;
+	uint64_t steps;
+	struct objects before, after;
+	uint32_t client; /* the victim's id, or the last client's that it made */
+};
+
+/* Steps the case's operation from start (an image), or dies. */
+void trace_run(struct trace *trace, const struct crash_case *crash_case, const char *start);
+void trace_free(struct trace *trace);
+
+/* ---------------------------------------------------------------- recover.c */
+
+/* Recovers on the mirror from every kill point; how many fail, each told on stderr. */
+unsigned recover_all(const struct trace *trace);
+/* One: false, and why. */
+bool recover_one(const struct trace *trace, const struct kill_point *point, bool worker_lives,
+		 char *why);
+
+/* ---------------------------------------------------------------- coverage.c */
+
+void coverage_open(void);
+void coverage_hit(uintptr_t pc);
+bool coverage_is_text(uintptr_t pc);
+uintptr_t symbol_find(const char *name);
+/* "depot_put+0x12" */
+const char *symbol_at(uintptr_t pc, char *text, size_t bytes);
+
+struct totals {
+	_Atomic uint64_t cases, steps, points, recoveries, failures;
+	_Atomic uint32_t next;
+};
+extern struct totals *totals;
+
+#endif
