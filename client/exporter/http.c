@@ -167,14 +167,16 @@ static void on_request(struct evhttp_request *request, void *arg)
 
 /* ---------------------------------------------------------------- listening */
 
+static struct server *accepting; /* the listener's own argument is evhttp's */
+
 /* No descriptor for one more connection: it stays in the backlog while others end. */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
-	struct server *server = arg;
 	const struct timeval pause = {.tv_usec = ACCEPT_PAUSE_US};
 
+	(void)arg;
 	evconnlistener_disable(listener);
-	event_add(server->pause, &pause);
+	event_add(accepting->pause, &pause);
 }
 
 static void on_pause_end(evutil_socket_t fd, short what, void *arg)
@@ -225,6 +227,7 @@ static int open_listener(struct server *server, const char *listen)
 		fprintf(stderr, "slabd-exporter: no memory\n");
 		return EXIT_FAILED;
 	}
+	accepting = server;
 	evconnlistener_set_error_cb(server->listener, on_accept_error);
 	return EXIT_DONE;
 }
