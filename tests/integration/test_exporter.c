@@ -479,6 +479,50 @@ Test(exporter, the_documents_name_what_is_served)
 	free(text);
 }
 
+/* A dashboard's expression, with a value for each of its variables, as a rule. */
+static void write_rule(FILE *rules, const char *expression)
+{
+	static const char *const variables[][2] = {
+		{"$__rate_interval", "1m"}, {"$instance", ".*"}, {"$cache", ".*"}};
+	const char *at = expression;
+
+	fputs("  - record: some:thing\n    expr: '", rules);
+	while (*at) {
+		size_t i = 0;
+
+		while (i < 3 && strncmp(at, variables[i][0], strlen(variables[i][0])) != 0)
+			i++;
+		if (i < 3)
+			fputs(variables[i][1], rules);
+		else
+			fputc(*at, rules);
+		at += i < 3 ? strlen(variables[i][0]) : 1;
+	}
+	fputs("'\n", rules);
+}
+
+Test(exporter, promtool_understands_the_dashboard)
+{
+	char *text = document("grafana-dashboard.json");
+	json_t *dashboard = json_loads(text, 0, NULL), *panel, *target;
+	FILE *rules;
+	size_t i, k;
+
+	cr_assert_not_null(dashboard);
+	if (system("command -v promtool >/dev/null") != 0)
+		cr_skip_test("promtool is not installed");
+	rules = fopen("rules.yml", "we");
+	cr_assert_not_null(rules);
+	fputs("groups:\n- name: dashboard\n  rules:\n", rules);
+	json_array_foreach(json_object_get(dashboard, "panels"), i, panel)
+		json_array_foreach(json_object_get(panel, "targets"), k, target)
+			write_rule(rules, ctl_text(target, "expr"));
+	cr_assert_eq(fclose(rules), 0);
+	cr_assert_eq(system("promtool check rules rules.yml >&2"), 0);
+	json_decref(dashboard);
+	free(text);
+}
+
 /* ---------------------------------------------------------------- a slabd that does not answer */
 
 static void assert_down(const struct web_reply *got)
