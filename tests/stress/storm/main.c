@@ -162,7 +162,9 @@ static void prepare(void)
 		exit(2);
 	}
 	storm = p;
-	daemon_start(&slabd_under_test, "--size=256M", "--set", "log-level=warning", NULL);
+	/* few client ids, so that they are used again and again */
+	daemon_start(&slabd_under_test, "--size=256M", "--set", "log-level=warning", "--set",
+		     "max-clients=512", NULL);
 }
 
 static void hold(void)

@@ -1,5 +1,6 @@
-/* Two processes beside the clients, which talk to slabd as observers: one kills the worker again and
- * again, one frees orphans and asks for everything that can be asked. */
+/* Two processes beside the clients, which talk to slabd as observers: one finds the worker again and
+ * again, and has it killed by whoever kills the clients, together with some; one frees orphans and asks
+ * for everything that can be asked. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,7 +12,8 @@
 #include "tests/stress/storm/storm.h"
 #include "tests/support/wire.h"
 
-#define WATCH_MS 200
+#define WATCH_MS     200
+#define STOP_LOOK_MS 100
 
 /* ---------------------------------------------------------------- a clock */
 
@@ -43,30 +45,31 @@ static bool clock_wait(int timer)
 
 /* ---------------------------------------------------------------- the worker's deaths */
 
-/* Pidfd first, then asked again: so it is the worker's and nobody else's. */
-static bool kill_worker(void)
+/* Nobody else kills it, so it is there until then; true when it is gone. */
+static bool doom_worker(void)
 {
 	pid_t worker = daemon_worker(&slabd_under_test);
 	int pidfd = (int)syscall(SYS_pidfd_open, worker, 0);
 	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
-	bool killed = false;
+	bool killed;
 
-	if (pidfd >= 0 && daemon_worker(&slabd_under_test) == worker)
-		killed = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
-	if (killed && poll(&gone, 1, DAEMON_PATIENCE_MS) == 1)
-		storm->worker_kills++;
-	if (pidfd >= 0)
-		close(pidfd);
+	if (pidfd < 0)
+		return false;
+	storm->worker = worker;
+	while (poll(&gone, 1, STOP_LOOK_MS) == 0 && !storm->stop)
+		;
+	killed = poll(&gone, 1, 0) == 1;
+	close(pidfd);
 	return killed;
 }
 
-void operator_kill_workers(const struct storm_options *options)
+void operator_doom_workers(const struct storm_options *options)
 {
 	uint64_t kills = 0;
 	int timer = options->worker_kill_ms ? clock_start(options->worker_kill_ms) : -1;
 
 	while (!storm->stop && (timer < 0 || clock_wait(timer))) {
-		kills += kill_worker();
+		kills += doom_worker();
 		if (kills == options->worker_kills)
 			break;
 	}

@@ -20,6 +20,10 @@
 #define SEVERAL	     8u	   /* every so many kills several die at once */
 #define SEVERAL_MOST 3u
 
+/* Clients that die with a worker, and how long before it at most. */
+#define WITH_WORKER_MOST 5u
+#define WITH_WORKER_NS	 2000000u
+
 struct round {
 	const struct storm_options *options;
 	uint64_t seed, began, longest_call;
@@ -104,6 +108,25 @@ static void kill_some(struct round *round)
 			    (unsigned)(next_random(&round->seed) % round->options->processes));
 }
 
+/* Some die with it, or a moment before: it is killed in the midst of giving back what they held. */
+static void kill_worker(struct round *round)
+{
+	pid_t worker = storm->worker;
+	uint64_t until;
+
+	if (!worker)
+		return;
+	storm->worker = 0;
+	for (uint64_t n = next_random(&round->seed) % WITH_WORKER_MOST; n; n--)
+		kill_client(round,
+			    (unsigned)(next_random(&round->seed) % round->options->processes));
+	until = now_ns() + next_random(&round->seed) % WITH_WORKER_NS;
+	while (now_ns() < until)
+		;
+	if (kill(worker, SIGKILL) == 0)
+		storm->worker_kills++;
+}
+
 static void bury_pid(struct round *round, pid_t pid, int status)
 {
 	for (unsigned i = 0; i < round->options->processes; i++)
@@ -148,6 +171,7 @@ static void rage(struct round *round, uint64_t seconds)
 			if (!round->pids[i])
 				spawn(round, i);
 		kill_some(round);
+		kill_worker(round);
 	}
 	close(p.fd);
 }
@@ -305,6 +329,7 @@ static void print_line(const struct round *round)
 static void reset(void)
 {
 	storm->stop = storm->enough = false;
+	storm->worker = 0;
 	storm->worker_kills = storm->orphans_freed = 0;
 	for (unsigned i = 0; i < PROCESSES_MAX; i++)
 		memset(storm->places[i].counts, 0, sizeof(storm->places[i].counts));
@@ -318,7 +343,7 @@ bool round_run(const struct storm_options *options, uint64_t seconds, struct tal
 	if (options->worker_kill_ms || options->worker_kills) {
 		round.killer = start();
 		if (round.killer == 0) {
-			operator_kill_workers(options);
+			operator_doom_workers(options);
 			_exit(0);
 		}
 	}

@@ -65,6 +65,7 @@ struct storm {
 	_Atomic uint64_t incarnations;
 	_Atomic uint64_t failed_calls, violations;
 	_Atomic uint64_t worker_kills, orphans_freed;
+	_Atomic int32_t worker; /* whose turn it is to be killed; 0: nobody's */
 	_Atomic uint32_t failures;
 	char failure[FAILURES_KEPT][400];
 	struct place places[PROCESSES_MAX];
@@ -149,8 +150,9 @@ bool content_check(const void *object, size_t size, slabd_handle handle, uint64_
 
 /* ---------------------------------------------------------------- operator.c */
 
-/* Processes beside the clients: one kills workers, one frees orphans and asks for figures. */
-void operator_kill_workers(const struct storm_options *options);
+/* Processes beside the clients: one chooses workers to be killed, one frees orphans and asks for
+ * figures. */
+void operator_doom_workers(const struct storm_options *options);
 void operator_watch(void);
 /* All orphans of all caches: how many were freed. */
 uint64_t operator_free_orphans(void);
