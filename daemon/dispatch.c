@@ -18,6 +18,7 @@
 #include "daemon/reap.h"
 #include "daemon/refill.h"
 #include "daemon/registry.h"
+#include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "proto/limits.h"
 #include "proto/packet.h"
@@ -395,6 +396,24 @@ static void shrink_handler(struct call *call)
 	reap_shrink(call->pool, cache, on_shrunk, call->session);
 }
 
+static void set_handler(struct call *call)
+{
+	const Slabd__CacheSet *wanted = call->request->cache_set;
+	struct cache *cache = registry_by_name(call->pool, wanted->name);
+
+	if (!cache) {
+		FAIL(&call->result, -ENOENT, "cache \"%.63s\": there is none; see slabctl caches",
+		     wanted->name);
+		return;
+	}
+	call->cache_set = (Slabd__CacheSetReply)SLABD__CACHE_SET_REPLY__INIT;
+	if (setting_set(cache, wanted->key, wanted->value, wanted->standard,
+			&call->cache_set.before, &call->cache_set.value, &call->result) < 0)
+		return;
+	call->reply.answer_case = SLABD__REPLY__ANSWER_CACHE_SET;
+	call->reply.cache_set = &call->cache_set;
+}
+
 /* ---------------------------------------------------------------- refill */
 
 static void refill_handler(struct call *call)
@@ -466,6 +485,7 @@ static const struct verb {
 	[SLABD__REQUEST__VERB_CACHE_LIST] = {report_caches, false, "cache list"},
 	[SLABD__REQUEST__VERB_ORPHANS] = {report_orphans, false, "orphans"},
 	[SLABD__REQUEST__VERB_EVICT] = {evict_handler, false, "evict"},
+	[SLABD__REQUEST__VERB_CACHE_SET] = {set_handler, false, "cache set"},
 };
 
 static const struct verb *find_verb(const Slabd__Request *request)

@@ -20,6 +20,7 @@ struct call {
 		Slabd__Welcome welcome;
 		Slabd__CacheInfo cache;
 		Slabd__StatsReply stats;
+		Slabd__CacheSetReply cache_set;
 	};
 	int fds[3];
 	unsigned nfds;

@@ -10,6 +10,7 @@
 #include "daemon/dispatch_call.h"
 #include "daemon/orphans.h"
 #include "daemon/registry.h"
+#include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "proto/limits.h"
 #include "proto/version.h"
@@ -114,6 +115,8 @@ static void fill_cache(Slabd__CacheStats *item, struct cache *cache, const struc
 	item->refills = cache->refills;
 	item->racks = load_relaxed(&cache->view.desc->racks);
 	item->unlinked = cache->unlinked;
+	item->surplus = setting_get(cache, SETTING_SURPLUS);
+	item->batch = setting_get(cache, SETTING_BATCH);
 }
 
 /* False if the page is full. */

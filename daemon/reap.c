@@ -1,6 +1,6 @@
 /* The reaper.
  *
- * Every 15 seconds, for each cache: magazines beyond a fixed surplus go back to the slabs, slabs that
+ * Every 15 seconds, for each cache: magazines beyond a surplus (settings.c) go back to the slabs, slabs that
  * are empty then (but one, against a cache that breathes) go back to the extents, and extents that
  * are empty then go back to the system a second later.  Partly full magazines go first: their rounds
  * come back in whole ones, which is how the depot is kept merged (I-7 counts on it); the tick does
@@ -16,9 +16,9 @@
 #include "daemon/extent.h"
 #include "daemon/refill.h"
 #include "daemon/release.h"
+#include "daemon/settings.h"
 #include "daemon/slab.h"
 
-#define SURPLUS	  8u	/* full magazines that a cache keeps */
 #define REAP_MOST 1024u /* magazines drained in one go */
 #define EMPTY_LOW 16u
 
@@ -42,14 +42,14 @@ void reap_tick(struct cache *cache)
 
 void reap_periodic(struct cache *cache)
 {
-	uint32_t full;
+	uint32_t surplus = setting_get(cache, SETTING_SURPLUS), full;
 
 	if (cache->releasing || pool_is_damaged(cache->pool))
 		return;
 	drain_partial(cache, REAP_MOST);
 	full = refill_count(cache, MAGAZINE_FULL);
-	if (full > SURPLUS)
-		refill_drain(cache, full - SURPLUS < REAP_MOST ? full - SURPLUS : REAP_MOST,
+	if (full > surplus)
+		refill_drain(cache, full - surplus < REAP_MOST ? full - surplus : REAP_MOST,
 			     UINT32_MAX);
 	slab_release_empty(cache, 1, false);
 }

@@ -6,7 +6,8 @@
  *	drain	(a) tag CIRC -> SLAB; (b) count = n-1; (c) rounds[n-1] = 0
  *
  * How much: a fill doubles the batch of magazines when the last one was a moment ago, and halves it
- * when it was long ago, between 2 and 64: so the share of allocs that meet the daemon falls with
+ * when it was long ago, between 2 (or what
+ * settings.c says) and 64: so the share of allocs that meet the daemon falls with
  * the rate of allocs, and a cache that is used a little pins a little. */
 #include "daemon/refill.h"
 
@@ -14,11 +15,10 @@
 #include <stdio.h>
 
 #include "daemon/log.h"
+#include "daemon/settings.h"
 #include "daemon/slab.h"
 #include "shm/depot.h"
 
-#define BATCH_MIN      2u
-#define BATCH_MAX      64u
 #define BATCH_QUICK_NS UINT64_C(50000000)
 #define BATCH_SLOW_NS  UINT64_C(2000000000)
 #define FILL_MAX_BYTES (UINT64_C(4) << 20) /* in one go: others wait meanwhile */
@@ -199,13 +199,14 @@ static uint32_t fill_max(const struct cache *cache)
 static uint32_t next_batch(struct cache *cache)
 {
 	uint64_t now = pool_now(), since = now - cache->filled_at;
+	uint32_t least = setting_get(cache, SETTING_BATCH);
 
 	if (since < BATCH_QUICK_NS)
 		cache->batch *= 2;
 	else if (since > BATCH_SLOW_NS)
 		cache->batch /= 2;
-	if (cache->batch < BATCH_MIN)
-		cache->batch = BATCH_MIN;
+	if (cache->batch < least)
+		cache->batch = least;
 	if (cache->batch > BATCH_MAX)
 		cache->batch = BATCH_MAX;
 	if (cache->batch > fill_max(cache))

@@ -207,6 +207,8 @@ static void describe(struct pool *pool, uint32_t id, const char *name,
 	desc->maker_sequence = sequence;
 	desc->breaker = 0;
 	desc->breaker_sequence = 0;
+	store_relaxed(&desc->surplus, 0);
+	store_relaxed(&desc->batch, 0);
 	store_release(&desc->state, CACHE_LIVE);
 }
 

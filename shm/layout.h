@@ -106,7 +106,10 @@ struct cache_desc {
 	uint64_t maker_sequence; /* the request that made it, so that a retry is recognised */
 	uint64_t breaker_sequence;
 	uint32_t maker, breaker; /* client ids */
-	uint8_t reserved[88];
+	/* what an operator set, plus 1; 0: as slabd finds it best */
+	_Atomic uint32_t surplus; /* full magazines that the reaper leaves in the depot */
+	_Atomic uint32_t batch;	  /* magazines that a fill makes at least */
+	uint8_t reserved[80];
 };
 
 /* The slab table: one word for each unit of the heap, on the first unit of a slab; stored after the
@@ -202,6 +205,7 @@ static_assert(sizeof(struct superblock) <= PAGE_BYTES, "superblock");
 static_assert(sizeof(struct geometry) == 64, "geometry");
 static_assert(sizeof(struct cache_desc) == 256, "cache descriptor");
 static_assert(offsetof(struct cache_desc, geometry) == 80, "geometry in descriptor");
+static_assert(offsetof(struct cache_desc, surplus) == 168, "settings in descriptor");
 static_assert(sizeof(struct magazine) == 16, "magazine header");
 static_assert(offsetof(struct magazine, rounds) == 16, "rounds");
 static_assert(sizeof(struct counters) == 64, "counters");

@@ -19,6 +19,8 @@ static void show_counts(const struct cache_row *c)
 	printf("clients   %llu\n", (unsigned long long)c->clients);
 	printf("magazine  %llu objects, %llu racks\n", (unsigned long long)c->magazine,
 	       (unsigned long long)c->racks);
+	printf("settings  surplus %llu, batch %llu\n", (unsigned long long)c->surplus,
+	       (unsigned long long)c->batch);
 	printf("traffic   %llu allocs, %llu frees, %llu claims, %llu refills, %llu waits\n",
 	       (unsigned long long)c->allocs, (unsigned long long)c->frees,
 	       (unsigned long long)c->claims, (unsigned long long)c->refills,
@@ -63,6 +65,8 @@ int verb_cache(struct query *query, const struct order *order)
 		json_t *document = json_row(cache_fields, ncache_fields, &cache);
 
 		json_object_set_new(document, "slab_map", json_text(map));
+		json_object_set_new(document, "surplus", json_integer((json_int_t)cache.surplus));
+		json_object_set_new(document, "batch", json_integer((json_int_t)cache.batch));
 		code = json_print(document);
 	} else if (!code) {
 		show(&cache);

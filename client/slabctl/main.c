@@ -17,6 +17,8 @@ const struct verb verbs[] = {
 	 verb_destroy},
 	{"shrink", "[NAME]", "give a cache's empty slabs back to the system", TAKES_ALL, false,
 	 verb_shrink},
+	{"set", "NAME KEY=VALUE", "tell a cache its surplus or batch of magazines", 0, false,
+	 verb_set},
 	{"audit", "", "prove that every object is in exactly one place", 0, false, verb_audit},
 	{"orphans", "[NAME]", "objects that outlived their owner", TAKES_FREE | TAKES_YES, false,
 	 verb_orphans},

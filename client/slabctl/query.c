@@ -279,6 +279,8 @@ static void take_cache(struct cache_row *ret, const Slabd__CacheStats *stats)
 	ret->waits = stats->waits;
 	ret->racks = stats->racks;
 	ret->serial = stats->serial;
+	ret->surplus = stats->surplus;
+	ret->batch = stats->batch;
 	ret->unlinked = stats->unlinked;
 }
 
@@ -383,6 +385,27 @@ int query_destroy(struct query *query, const char *name)
 	request.cache_destroy = &destroy;
 	destroy.name = text(name);
 	return ask(query, &request, SLABD__REPLY__ANSWER__NOT_SET, &reply);
+}
+
+int query_set(struct query *query, const char *name, struct setting *setting)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__CacheSet set = SLABD__CACHE_SET__INIT;
+	const Slabd__Reply *reply;
+	int code;
+
+	request.verb_case = SLABD__REQUEST__VERB_CACHE_SET;
+	request.cache_set = &set;
+	set.name = text(name);
+	set.key = setting->key;
+	set.value = setting->value;
+	set.standard = setting->standard;
+	code = ask(query, &request, SLABD__REPLY__ANSWER_CACHE_SET, &reply);
+	if (code)
+		return code;
+	setting->value = reply->cache_set->value;
+	setting->before = reply->cache_set->before;
+	return EXIT_DONE;
 }
 
 int query_shrink(struct query *query, const char *name, uint64_t *bytes)

@@ -40,7 +40,7 @@ struct cache_row {
 	char name[PROTO_NAME_MAX + 1];
 	uint64_t id, object_size, align, stride, slab_bytes, slabs, objects, live, orphaned;
 	uint64_t in_magazines, in_slabs, magazine, clients, flags, bytes, allocs, frees, refills;
-	uint64_t claims, waits, racks, serial;
+	uint64_t claims, waits, racks, serial, surplus, batch;
 	bool unlinked;
 };
 
@@ -90,6 +90,12 @@ struct create_args {
 };
 int query_create(struct query *query, const struct create_args *args, uint64_t *id);
 int query_destroy(struct query *query, const char *name);
+struct setting {
+	char key[32];
+	bool standard; /* back to the default */
+	uint64_t value, before;
+};
+int query_set(struct query *query, const char *name, struct setting *setting);
 int query_shrink(struct query *query, const char *name, uint64_t *bytes); /* NULL: all */
 
 struct audit_verdict {

@@ -12,6 +12,7 @@
 #define TEXT_NO_NUMBER	   "%s \"%.63s\": must be a whole number, %llu to %llu%s"
 #define TEXT_NO_SECONDS	   "%s \"%.63s\": must be seconds, %.1f to %d"
 #define TEXT_UNITS	   ", in bytes or with K or M behind it"
+#define TEXT_NO_SETTING	   "set: \"%.63s\": must be KEY=NUMBER or KEY=default; see slabctl set --help"
 #define TEXT_NO_FLAG	   "flag \"%.63s\": is none of reclaim, strict, hwalign"
 #define TEXT_NO_PID	   "pid \"%.63s\": must be a whole number, 1 to %d; see slabctl clients"
 #define TEXT_NAME_LENGTH \

@@ -61,6 +61,20 @@ unsigned value_seconds(const char *what, const char *text)
 	return (unsigned)(value * 1000 + 0.5);
 }
 
+struct setting value_setting(const char *text)
+{
+	struct setting setting = {0};
+	size_t n = strcspn(text, "=");
+
+	if (n == 0 || n >= sizeof(setting.key) || !text[n])
+		usage(TEXT_NO_SETTING, text);
+	memcpy(setting.key, text, n);
+	setting.standard = strcmp(text + n + 1, "default") == 0;
+	if (!setting.standard)
+		setting.value = value_number(setting.key, text + n + 1, 0, UINT32_MAX, false);
+	return setting;
+}
+
 static uint32_t flag_named(const char *name, size_t n)
 {
 	static const struct {

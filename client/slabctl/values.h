@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/slabctl/query.h"
+
 /* Says so and exits with EXIT_USAGE. */
 void usage(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
@@ -14,6 +16,8 @@ uint64_t value_number(const char *what, const char *text, uint64_t min, uint64_t
 unsigned value_seconds(const char *what, const char *text);
 uint32_t value_flags(const char *list); /* GEOMETRY_*, by name, with commas between */
 int value_pid(const char *text);
+/* KEY=NUMBER or KEY=default. */
+struct setting value_setting(const char *text);
 void value_name(const char *name); /* checks it */
 
 #endif

@@ -196,7 +196,7 @@ Test(slabctl, cache_shows_a_map_of_its_slabs)
 	for (unsigned i = 0; i < 900; i++)
 		objects[i] = need_object(cache);
 	row = ctl_json(ctl("cache", "pages", "--json", NULL));
-	ctl_fields(row, CACHE_FIELDS ",slab_map");
+	ctl_fields(row, CACHE_FIELDS ",slab_map,surplus,batch");
 	slabs = (size_t)ctl_count(row, "slabs");
 	cr_assert_eq(strlen(ctl_text(row, "slab_map")), slabs);
 	cr_assert_eq(strspn(ctl_text(row, "slab_map"), ".123456789#"), slabs);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -238,6 +239,19 @@ static pid_t worker_of(pid_t keeper)
 	MUST(fscanf(children, "%d", &pid) == 1);
 	fclose(children);
 	return pid;
+}
+
+void ctl_daemon_kill_worker(const struct ctl_daemon *daemon)
+{
+	struct pollfd end = {.events = POLLIN};
+	pid_t worker = worker_of(daemon->pid);
+
+	MUST((end.fd = (int)syscall(SYS_pidfd_open, worker, 0)) >= 0);
+	MUST(kill(worker, SIGKILL) == 0);
+	MUST(poll(&end, 1, DEADLINE_MS) == 1);
+	close(end.fd);
+	ctl("ping", START_WAIT_S, NULL);
+	MUST(result.code == 0);
 }
 
 void ctl_daemon_freeze(const struct ctl_daemon *daemon, bool frozen)

@@ -21,6 +21,9 @@ void ctl_daemon_stop(struct ctl_daemon *daemon);
 /* Stops keeper and worker, or lets them go on. */
 void ctl_daemon_freeze(const struct ctl_daemon *daemon, bool frozen);
 
+/* Kills the worker, and waits until another one serves. */
+void ctl_daemon_kill_worker(const struct ctl_daemon *daemon);
+
 #define CTL_OUTPUT_BYTES (512 << 10)
 
 struct ctl_run {

@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_SLABCTL_JSON_H
 #define TESTS_SUPPORT_SLABCTL_JSON_H
 
+#include <stdint.h>
 #include <string.h>
 
 #include <criterion/criterion.h>

@@ -60,6 +60,8 @@ Test(layout, catalog_records)
 	cr_assert_eq(offsetof(struct cache_desc, geometry), 80);
 	cr_assert_eq(offsetof(struct cache_desc, maker_sequence), 144);
 	cr_assert_eq(offsetof(struct cache_desc, maker), 160);
+	cr_assert_eq(offsetof(struct cache_desc, surplus), 168);
+	cr_assert_eq(offsetof(struct cache_desc, batch), 172);
 }
 
 Test(layout, slab_word)

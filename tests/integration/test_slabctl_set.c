@@ -1,0 +1,83 @@
+/* slabctl set: what is answered, what is refused, and that a new worker knows it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+
+#include "tests/support/slabctl_fixture.h"
+#include "tests/support/slabctl_json.h"
+
+static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
+static struct ctl_daemon daemon_;
+
+static void set_up(void)
+{
+	ctl_daemon_start(&daemon_, small);
+	cr_assert_eq(ctl("create", "a", "--size=64", NULL)->code, 0);
+}
+
+static void tear_down(void)
+{
+	ctl_daemon_stop(&daemon_);
+}
+
+TestSuite(slabctl_set, .init = set_up, .fini = tear_down, .timeout = 100);
+
+static void assert_fails(const struct ctl_run *run, int code, const char *text, const char *next)
+{
+	cr_assert_eq(run->code, code, "exit code %d, not %d: %s", run->code, code, run->error);
+	cr_assert_str_empty(run->out);
+	cr_assert_not_null(strstr(run->error, text), "%s", run->error);
+	cr_assert_not_null(strstr(run->error, next), "%s", run->error);
+}
+
+static json_int_t shown(const char *field)
+{
+	json_t *cache = ctl_json(ctl("cache", "a", "--json", NULL));
+	json_int_t value = ctl_count(cache, field);
+
+	json_decref(cache);
+	return value;
+}
+
+Test(slabctl_set, says_what_was_and_what_is)
+{
+	json_t *set = ctl_json(ctl("set", "a", "surplus=20", "--json", NULL));
+
+	ctl_fields(set, "name,key,value,before");
+	cr_assert_str_eq(ctl_text(set, "key"), "surplus");
+	cr_assert_eq(ctl_count(set, "value"), 20);
+	cr_assert_eq(ctl_count(set, "before"), 8);
+	json_decref(set);
+	cr_assert_str_eq(ctl("set", "a", "batch=5", NULL)->out,
+			 "cache \"a\": batch is now 5 (was 2)\n");
+	cr_assert_eq(shown("surplus"), 20);
+	cr_assert_not_null(strstr(ctl("cache", "a", NULL)->out, "surplus 20, batch 5"));
+	cr_assert_str_eq(ctl("set", "a", "batch=default", NULL)->out,
+			 "cache \"a\": batch is now 2 (was 5)\n");
+}
+
+Test(slabctl_set, holds_over_a_restart_of_the_worker)
+{
+	cr_assert_eq(ctl("set", "a", "surplus=20", NULL)->code, 0);
+	ctl_daemon_kill_worker(&daemon_);
+	cr_assert_eq(shown("surplus"), 20);
+	cr_assert_eq(shown("batch"), 2);
+}
+
+Test(slabctl_set, wrong)
+{
+	assert_fails(ctl("set", NULL), 2, "wants NAME;", "slabctl set --help");
+	assert_fails(ctl("set", "a", NULL), 2, "wants KEY=VALUE;", "slabctl set --help");
+	assert_fails(ctl("set", "a", "surplus=1", "x", NULL), 2, "\"x\"", "slabctl set --help");
+	assert_fails(ctl("set", "a", "surplus", NULL), 2, "\"surplus\"", "KEY=NUMBER");
+	assert_fails(ctl("set", "a", "=1", NULL), 2, "\"=1\"", "KEY=NUMBER");
+	assert_fails(ctl("set", "a", "surplus=", NULL), 2, "surplus \"\"", "whole number");
+	assert_fails(ctl("set", "a", "surplus=-1", NULL), 2, "surplus \"-1\"", "whole number");
+	assert_fails(ctl("set", "a", "surplus=65536", NULL), 1, "surplus 65536", "0 to 65535");
+	assert_fails(ctl("set", "a", "batch=0", NULL), 1, "batch 0", "1 to 64");
+	assert_fails(ctl("set", "a", "colour=1", NULL), 1, "\"colour\"", "surplus, batch");
+	assert_fails(ctl("set", "none", "batch=1", NULL), 3, "\"none\"", "slabctl caches");
+	assert_fails(ctl("set", "a/b", "batch=1", NULL), 2, "\"a/b\"", "A-Z");
+}
