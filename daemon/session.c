@@ -43,6 +43,16 @@ static void say(const struct session *session, const char *what)
 
 /* ---------------------------------------------------------------- in */
 
+/* NULL, or why this session may say no more.  A client whose process runs another program now is gone,
+ * though somebody else may hold its socket. */
+static const char *check_client(const struct session *session)
+{
+	if (session->phase != SESSION_ATTACHED ||
+	    clients_is_attached(session->pool, session->client))
+		return NULL;
+	return "it speaks for a client that is gone";
+}
+
 /* One packet: true if there may be another. */
 static bool read_packet(struct session *session)
 {
@@ -66,7 +76,9 @@ static bool read_packet(struct session *session)
 		session_end(session);
 		return false;
 	}
-	wrong = dispatch_packet(session, buffer, (size_t)n, fds, nfds);
+	wrong = check_client(session);
+	if (!wrong) /* else nfds is 0: only a silent session has room for any */
+		wrong = dispatch_packet(session, buffer, (size_t)n, fds, nfds);
 	if (wrong && !session->ended) {
 		say(session, wrong);
 		session_end(session);

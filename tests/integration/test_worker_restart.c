@@ -35,7 +35,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	cr_assert_eq(reports, 0);
+	MUST(reports == 0);
 	slabd_detach(slabd);
 	daemon_audit(&d);
 	daemon_stop(&d);

@@ -1,23 +1,11 @@
 #include "tests/support/child.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define PATIENCE_MS 30000
-
-#define MUST(condition)                                                                           \
-	do {                                                                                      \
-		if (!(condition)) {                                                               \
-			fprintf(stderr, "pid %d, %s:%d: %s: %s; last error: %s\n", (int)getpid(), \
-				__FILE__, __LINE__, #condition, strerror(errno), slabd_error());  \
-			abort();                                                                  \
-		}                                                                                 \
-	} while (0)
 
 /* ---------------------------------------------------------------- processes */
 

@@ -3,9 +3,12 @@
 #ifndef TESTS_SUPPORT_CHILD_H
 #define TESTS_SUPPORT_CHILD_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -19,6 +22,17 @@
 				__FILE__, __LINE__, #condition, slabd_error());                 \
 			_exit(1);                                                               \
 		}                                                                               \
+	} while (0)
+
+/* In set-up, tear-down and helpers: what must hold.  Criterion reports a failed assertion in a tear-down
+ * and yet calls the test passed; an abort there fails it. */
+#define MUST(condition)                                                                           \
+	do {                                                                                      \
+		if (!(condition)) {                                                               \
+			fprintf(stderr, "pid %d, %s:%d: %s: %s; last error: %s\n", (int)getpid(), \
+				__FILE__, __LINE__, #condition, strerror(errno), slabd_error());  \
+			abort();                                                                  \
+		}                                                                                 \
 	} while (0)
 
 /* Forks; the child runs body and ends with 0.  It dies with the thread that made it. */
