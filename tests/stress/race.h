@@ -17,7 +17,7 @@
 #define SPINS 2000 /* before the processor is left to others */
 
 /* In a process that must not go on. */
-#define MUST(condition)                                                                    \
+#define EXPECT(condition)                                                                  \
 	do {                                                                               \
 		if (!(condition)) {                                                        \
 			fprintf(stderr, "%s:%d: %s; last error: %s\n", __FILE__, __LINE__, \
@@ -45,7 +45,7 @@ static inline void *race_page(size_t bytes)
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	MUST(p != MAP_FAILED);
+	EXPECT(p != MAP_FAILED);
 	return p;
 }
 

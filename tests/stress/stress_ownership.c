@@ -85,7 +85,7 @@ static void *alloc_whole(struct side *s)
 
 	do {
 		object = slabd_alloc(s->cache, 0);
-		MUST(object);
+		EXPECT(object);
 	} while (page->doubled[slabd_handle_of(s->cache, object) % REFS]);
 	return object;
 }
@@ -97,8 +97,8 @@ static void allocate(struct side *s)
 
 		s->objects[i] = object;
 		page->handles[i] = slabd_handle_of(s->cache, object);
-		MUST(page->handles[i]);
-		MUST(race_own(object, page->handles[i])); /* else it is somebody's already */
+		EXPECT(page->handles[i]);
+		EXPECT(race_own(object, page->handles[i])); /* else it is somebody's already */
 	}
 }
 
@@ -111,7 +111,7 @@ static void free_by_handle(struct side *s, unsigned i)
 {
 	int r = slabd_free_handle(s->cache, page->handles[i]);
 
-	MUST(r == 0 || r == -ESTALE);
+	EXPECT(r == 0 || r == -ESTALE);
 	page->outcomes[s->side][i].freed = r == 0;
 }
 
@@ -157,9 +157,9 @@ static void count_owners(const struct side *s)
 		uint32_t tag = race_tag(s->cache, page->handles[i]);
 		bool first = tag_owner(tag) == page->id[0];
 
-		MUST(page->outcomes[0][i].adopted && page->outcomes[1][i].adopted);
-		MUST(tag_state(tag) == TAG_LIVE);
-		MUST(first || tag_owner(tag) == page->id[1]);
+		EXPECT(page->outcomes[0][i].adopted && page->outcomes[1][i].adopted);
+		EXPECT(tag_state(tag) == TAG_LIVE);
+		EXPECT(first || tag_owner(tag) == page->id[1]);
 		page->adopt_wins[!first]++;
 	}
 }
@@ -171,9 +171,9 @@ static void count_frees(const struct side *s, unsigned owner)
 		const struct outcome *other = &page->outcomes[!owner][i];
 
 		page->races++;
-		MUST(mine->freed || other->freed);
+		EXPECT(mine->freed || other->freed);
 		if (mine->freed && other->freed) {
-			MUST(s->lenient);
+			EXPECT(s->lenient);
 			page->doubles++;
 			page->doubled[page->handles[i] % REFS] = true;
 		}
@@ -255,7 +255,7 @@ static void run_sides(enum race race, const struct race_kind *kind, bool lenient
 	uint64_t both = race_random(seed);
 	pid_t pids[2];
 
-	MUST(madvise(page, sizeof(*page), MADV_REMOVE) == 0); /* zeros again */
+	EXPECT(madvise(page, sizeof(*page), MADV_REMOVE) == 0); /* zeros again */
 	for (unsigned i = 0; i < 2; i++) {
 		sides[i].race = race;
 		sides[i].kind = kind;
@@ -267,7 +267,7 @@ static void run_sides(enum race race, const struct race_kind *kind, bool lenient
 	for (unsigned i = 0; i < 2; i++) /* the other waits for one that failed */
 		if (child_join(pids[i]) != 0) {
 			kill(pids[!i], SIGKILL);
-			MUST(!"a side failed");
+			EXPECT(!"a side failed");
 		}
 }
 
@@ -286,12 +286,12 @@ static void run_race(enum race race, const struct race_kind *kind, uint64_t *see
 	printf("free won %" PRIu64 " and %" PRIu64 ", doubles %" PRIu64 "\n", page->free_wins[0],
 	       page->free_wins[1], page->doubles);
 	fflush(stdout);
-	MUST(page->doubles == 0);
-	MUST(page->free_wins[0] && page->free_wins[1]);
-	MUST(race != ADOPT_ADOPT || (page->adopt_wins[0] && page->adopt_wins[1]));
-	MUST(race == ADOPT_ADOPT || (page->late && page->under));
+	EXPECT(page->doubles == 0);
+	EXPECT(page->free_wins[0] && page->free_wins[1]);
+	EXPECT(race != ADOPT_ADOPT || (page->adopt_wins[0] && page->adopt_wins[1]));
+	EXPECT(race == ADOPT_ADOPT || (page->late && page->under));
 	audit = daemon_audit(&d);
-	MUST(audit.live == 0 && audit.orphaned == 0 && audit.freeing == 0);
+	EXPECT(audit.live == 0 && audit.orphaned == 0 && audit.freeing == 0);
 }
 
 /* The window of caches that are not strict. */

@@ -48,7 +48,8 @@ static void note(const char *format, va_list args)
 
 	if (i >= FAILURES_KEPT)
 		return;
-	n = snprintf(text, sizeof(text), "pid %d: ", (int)getpid());
+	n = snprintf(text, sizeof(text), "at %.3f s, pid %d: ", (double)now_ns() / 1e9,
+		     (int)getpid());
 	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
 	memcpy(storm->failure[i], text, sizeof(text));
 }

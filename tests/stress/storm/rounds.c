@@ -27,6 +27,7 @@
 struct round {
 	const struct storm_options *options;
 	uint64_t seed, began, longest_call;
+	uint64_t longest_gap; /* ms between two ticks: the machine had no time for us */
 	uint64_t kills;
 	pid_t pids[PROCESSES_MAX], killer, watcher;
 };
@@ -157,7 +158,7 @@ static void rage(struct round *round, uint64_t seconds)
 	unsigned ms = round->options->kill_ms;
 	struct itimerspec period = {.it_interval = {ms / 1000, (long)(ms % 1000) * 1000000}};
 	struct pollfd p = {.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .events = POLLIN};
-	uint64_t until = round->began + seconds * 1000000000, ticks;
+	uint64_t until = round->began + seconds * 1000000000, ticks, last = round->began;
 
 	period.it_value = period.it_interval;
 	timerfd_settime(p.fd, 0, &period, NULL);
@@ -166,6 +167,9 @@ static void rage(struct round *round, uint64_t seconds)
 	while (now_ns() < until && !storm->broken && !storm->enough) {
 		if (poll(&p, 1, 1000) != 1 || read(p.fd, &ticks, sizeof(ticks)) < 0)
 			continue;
+		if ((now_ns() - last) / 1000000 > round->longest_gap)
+			round->longest_gap = (now_ns() - last) / 1000000;
+		last = now_ns();
 		reap(round);
 		for (unsigned i = 0; i < round->options->processes; i++)
 			if (!round->pids[i])
@@ -313,14 +317,14 @@ static void print_line(const struct round *round)
 	       ", freed by handle %" PRIu64 ", too late %" PRIu64 ", orphans freed %" PRIu64
 	       "; attach %" PRIu64 ", caches %" PRIu64 " (busy %" PRIu64 "), shrink %" PRIu64
 	       ", threads %" PRIu64 ", forks %" PRIu64 "; no memory %" PRIu64
-	       ", longest call seen %" PRIu64 " ms; failed calls %" PRIu64
-	       ", lost, doubled or damaged %" PRIu64 "\n",
+	       ", longest call seen %" PRIu64 " ms, longest gap between ticks %" PRIu64
+	       " ms; failed calls %" PRIu64 ", lost, doubled or damaged %" PRIu64 "\n",
 	       (double)(now_ns() - round->began) / 1e9, round->kills, storm->worker_kills,
 	       total(COUNT_ALLOCS), total(COUNT_FREES), total(COUNT_PASSED), total(COUNT_ADOPTED),
 	       total(COUNT_FREED_BY_HANDLE), total(COUNT_LATE), storm->orphans_freed,
 	       total(COUNT_ATTACHES), total(COUNT_CACHES), total(COUNT_BUSY), total(COUNT_SHRINKS),
 	       total(COUNT_THREADS), total(COUNT_FORKS), total(COUNT_NO_MEMORY),
-	       round->longest_call, storm->failed_calls, storm->violations);
+	       round->longest_call, round->longest_gap, storm->failed_calls, storm->violations);
 	for (unsigned i = 0; i < storm->failures && i < FAILURES_KEPT; i++)
 		printf("\t%s\n", storm->failure[i]);
 	fflush(stdout);
