@@ -97,7 +97,7 @@ ssize_t packet_receive(int socket, void *buffer, size_t bytes, int *fds, unsigne
 		return -errno;
 	n = take_fds(&message, got);
 	if (n > room || message.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ||
-	    (r == 0 && !is_hung_up(socket))) {
+	    (r == 0 && (n || !is_hung_up(socket)))) {
 		close_all(got, n);
 		return -EBADMSG;
 	}
@@ -129,6 +129,8 @@ static void arena_free(void *data, void *pointer)
 ProtobufCAllocator packet_allocator(struct packet_arena *arena)
 {
 	arena->at = (char *)(((uintptr_t)arena->at + 15) & ~(uintptr_t)15);
+	if (arena->at > arena->end)
+		arena->at = arena->end;
 	return (ProtobufCAllocator){
 		.alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
 }
