@@ -92,7 +92,7 @@ static json_t *caches_of(const struct sample *sample)
 		json_object_set_new(cache, "reclaim",
 				    json_boolean(rows[i].flags & GEOMETRY_RECLAIM));
 		json_object_set_new(cache, "destroyed", json_boolean(rows[i].unlinked));
-		if (i < sample->maps.n)
+		if (i < sample->maps.n && maps[i])
 			json_object_set_new(cache, "map", text_of(maps[i]));
 		json_array_append_new(array, cache);
 	}

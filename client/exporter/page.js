@@ -274,6 +274,7 @@ function drawCard(card, cache, now) {
 	card.cache = cache;
 	put(card.element.querySelector("h3"), cache.name + (cache.destroyed ? " (destroyed)" : ""));
 	put(card.element.querySelector(".facts"), facts(cache));
+	card.element.classList.toggle("empty", !cache.slabs);
 	drawParts(card);
 	FLOWS.forEach((flow, i) => {
 		const key = `${keyOf(cache)}:${flow}`;
@@ -429,7 +430,9 @@ async function round() {
 			const reply = await fetch("api/pool", { signal: AbortSignal.timeout(10000) });
 			if (!reply.ok)
 				throw new Error(`HTTP ${reply.status}`);
-			take(await reply.json());
+			const got = await reply.json();
+			if (!paused)
+				take(got);
 		} catch (error) {
 			tell("down", "no exporter", `slabd-exporter does not answer: ${error.message}`);
 		}

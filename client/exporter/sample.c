@@ -8,9 +8,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/slabctl/exits.h"
+
 #define FRESH_MS      250  /* so long a sample is shared */
 #define FRESH_FAIL_MS 1000 /* and so long one that slabd kept waiting for */
-#define MAPS_MAX      56   /* caches that maps are asked for: at most four walks */
+#define MAPS_MAX      56   /* caches whose maps are all asked for: at most four walks */
+#define MAPS_ALONE    4	   /* of more caches, the largest: a walk each */
 
 /* ---------------------------------------------------------------- time */
 
@@ -119,6 +122,41 @@ static int ask_status(struct sampler *sampler, struct sample *sample, uint64_t d
 	return kept && now_ms() < deadline ? ask_status(sampler, sample, deadline) : code;
 }
 
+/* The largest cache that has no map yet; caches.n: there is none. */
+static size_t largest(const struct sample *sample)
+{
+	const struct cache_row *rows = sample->caches.rows;
+	char *const *maps = sample->maps.rows;
+	size_t best = sample->caches.n;
+
+	for (size_t i = 0; i < sample->caches.n; i++)
+		if (!maps[i] && !rows[i].unlinked && rows[i].bytes &&
+		    (best == sample->caches.n || rows[i].bytes > rows[best].bytes))
+			best = i;
+	return best;
+}
+
+static int ask_largest_maps(struct sampler *sampler, struct sample *sample, uint64_t deadline)
+{
+	const struct cache_row *rows = sample->caches.rows;
+	struct cache_row row;
+	char **maps = calloc(sample->caches.n, sizeof(*maps));
+	int code = 0;
+
+	if (!maps)
+		return 0;
+	sample->maps = (struct list){maps, sample->caches.n, sample->caches.n};
+	for (int i = 0; i < MAPS_ALONE && !code; i++) {
+		size_t at = largest(sample);
+
+		if (at == sample->caches.n)
+			break;
+		set_timeout(sampler, deadline);
+		code = query_cache(&sampler->query, rows[at].name, &row, &maps[at]);
+	}
+	return code == EXIT_NOT_FOUND ? 0 : code; /* one was just destroyed */
+}
+
 static int ask_lists(struct sampler *sampler, struct sample *sample, bool maps, uint64_t deadline)
 {
 	int code;
@@ -128,6 +166,8 @@ static int ask_lists(struct sampler *sampler, struct sample *sample, bool maps, 
 		code = query_maps(&sampler->query, &sample->caches, &sample->maps);
 	else
 		code = query_caches(&sampler->query, &sample->caches);
+	if (!code && maps && !sample->maps.n && sample->caches.n)
+		code = ask_largest_maps(sampler, sample, deadline);
 	if (code)
 		return code;
 	set_timeout(sampler, deadline);

@@ -17,8 +17,8 @@ struct sample {
 	uint64_t at_ms;	  /* CLOCK_MONOTONIC, when it was complete; 0: never asked */
 	double unix_time; /* the same by the clock on the wall */
 	struct status_row status;
-	struct list caches; /* struct cache_row */
-	struct list maps; /* char * for each cache, as slabctl cache draws it; n 0: not asked for */
+	struct list caches;  /* struct cache_row */
+	struct list maps;    /* char * for each cache, NULL: not asked for; n 0: none was */
 	struct list clients; /* struct client_row */
 };
 
@@ -33,7 +33,7 @@ struct sampler {
 int sampler_init(struct sampler *sampler, const char *address, unsigned timeout_ms);
 void sampler_deinit(struct sampler *sampler);
 
-/* Valid until the next call.  maps: with maps of the slabs, if there are not too many caches. */
+/* Valid until the next call.  maps: with maps of the slabs; of many caches, the largest. */
 const struct sample *sampler_take(struct sampler *sampler, bool maps);
 
 #endif
