@@ -40,8 +40,9 @@ static_assert(sizeof(struct slabd_fast_magazine) == sizeof(struct magazine), "ma
 
 /* One thread's slots.  Own memory; the thread reaches it through slabd_fast_slots. */
 struct table {
-	struct table *next, **link; /* of process.tables; link NULL: not registered */
-	char pad[48];
+	struct table *next, **link; /* of process.tables, under process.lock */
+	bool registered;	    /* the thread's own: link is others' to write */
+	char pad[40];
 	struct slabd_fast_slot slots[SLOTS_MAX];
 };
 

@@ -116,7 +116,7 @@ static void on_thread_exit(void *arg)
 		(char *)no_slots; /* whatever other destructors free makes a table anew */
 	pthread_mutex_lock(&process->lock);
 	put_back_table(table, NULL);
-	if (table->link) {
+	if (table->registered) {
 		*table->link = table->next;
 		if (table->next)
 			table->next->link = table->link;
@@ -134,6 +134,7 @@ static void register_table(struct table *table)
 		table->next->link = &table->next;
 	process->tables = table;
 	table->link = &process->tables;
+	table->registered = true;
 	store_relaxed(&process->threads, load_relaxed(&process->threads) + 1);
 	pthread_mutex_unlock(&process->lock);
 }
@@ -152,7 +153,7 @@ static int ensure_table(void)
 		slabd_fast_slots = (char *)table->slots;
 	}
 	table = table_of_thread();
-	if (!table->link)
+	if (!table->registered)
 		register_table(table);
 	return 0;
 }
