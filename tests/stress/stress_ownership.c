@@ -20,7 +20,7 @@
 #include "tests/support/daemon_fixture.h"
 
 #define BATCH	512u
-#define BATCHES 2400u /* of each race on each kind of cache */
+#define BATCHES 600u /* of each race on each kind of cache */
 #define SIZE	64u
 #define REFS	(1u << 22) /* of the heap, 64 MiB */
 /* Turns of an empty loop, at most: before a batch, before an object. */
