@@ -132,6 +132,7 @@ void client_run(unsigned place, uint64_t seed)
 	c.own = &storm->places[place];
 	slabd_set_error_handler(on_refused, NULL);
 	attach(&c);
+	c.own->works = true;
 	while (!storm->stop && !storm->broken) {
 		c.own->call_began = now_ns() / 1000000;
 		one_operation(&c);

@@ -17,19 +17,18 @@
 
 /* ---------------------------------------------------------------- a clock */
 
-/* Fires every ms; the workload's clock. */
-static int clock_start(unsigned ms)
+/* The workload's clock: fires ms from now, and every ms where it repeats. */
+static void clock_set(int timer, unsigned ms, bool repeats)
 {
-	struct itimerspec period = {.it_interval = {ms / 1000, (long)(ms % 1000) * 1000000}};
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	struct itimerspec at = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000}};
 
-	period.it_value = period.it_interval;
-	if (fd < 0 || timerfd_settime(fd, 0, &period, NULL) < 0)
+	if (repeats)
+		at.it_interval = at.it_value;
+	if (timerfd_settime(timer, 0, &at, NULL) < 0)
 		_exit(1);
-	return fd;
 }
 
-/* Until the next tick; false when the storm is over. */
+/* Until it fires; false when the storm is over. */
 static bool clock_wait(int timer)
 {
 	struct pollfd fds[] = {{.fd = timer, .events = POLLIN},
@@ -46,35 +45,41 @@ static bool clock_wait(int timer)
 /* ---------------------------------------------------------------- the worker's deaths */
 
 /* Nobody else kills it, so it is there until then; true when it is gone. */
-static bool doom_worker(void)
+static bool doom_worker(pid_t worker)
 {
-	pid_t worker = daemon_worker(&slabd_under_test);
-	int pidfd = (int)syscall(SYS_pidfd_open, worker, 0);
-	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+	struct pollfd gone = {.fd = (int)syscall(SYS_pidfd_open, worker, 0), .events = POLLIN};
 	bool killed;
 
-	if (pidfd < 0)
+	if (gone.fd < 0)
 		return false;
 	storm->worker = worker;
 	while (poll(&gone, 1, STOP_LOOK_MS) == 0 && !storm->stop)
 		;
 	killed = poll(&gone, 1, 0) == 1;
-	close(pidfd);
+	close(gone.fd);
 	return killed;
 }
 
+/* So long after it was first seen to serve. */
 void operator_doom_workers(const struct storm_options *options)
 {
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	uint64_t kills = 0;
-	int timer = options->worker_kill_ms ? clock_start(options->worker_kill_ms) : -1;
 
-	while (!storm->stop && (timer < 0 || clock_wait(timer))) {
-		kills += doom_worker();
-		if (kills == options->worker_kills)
+	while (!storm->stop) {
+		pid_t worker = daemon_worker(&slabd_under_test);
+
+		if (options->worker_kill_ms) {
+			clock_set(timer, options->worker_kill_ms, false);
+			if (!clock_wait(timer))
+				break;
+		}
+		kills += doom_worker(worker);
+		if (kills == options->worker_kills) {
+			storm->enough = true;
 			break;
+		}
 	}
-	if (options->worker_kills)
-		storm->enough = true;
 }
 
 /* ---------------------------------------------------------------- orphans */
@@ -124,9 +129,10 @@ int operator_shrink_all(void)
 
 void operator_watch(void)
 {
-	int timer = clock_start(WATCH_MS);
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	struct daemon_cache seen;
 
+	clock_set(timer, WATCH_MS, true);
 	while (!storm->stop && clock_wait(timer)) {
 		storm->orphans_freed += operator_free_orphans();
 		daemon_cache(&slabd_under_test, kinds[0].name, &seen);

@@ -54,6 +54,7 @@ enum count {
 struct place {
 	_Alignas(128) _Atomic uint64_t live; /* incarnation; 0: none */
 	_Atomic bool doomed;
+	_Atomic bool works;	     /* it has attached */
 	_Atomic uint64_t call_began; /* ms; 0: in no call that may wait */
 	_Atomic uint64_t counts[COUNT_KINDS];
 };
