@@ -21,6 +21,7 @@
 #define ROUNDS	    60u /* of each race on each kind of cache */
 #define MEETINGS    5u	/* more rounds where they met less often */
 #define ROUNDS_MOST 400u
+#define SECONDS	    8u /* no more than is asserted, then */
 #define SIZE	    64u
 
 enum race { ADOPT, FREE, RACES };
@@ -206,16 +207,25 @@ static bool is_empty(const struct daemon_fixture *daemon, const void *arg)
 	return audit.live == 0 && audit.orphaned == 0 && audit.freeing == 0;
 }
 
+static bool wants_more(uint64_t until)
+{
+	if (page->rounds >= ROUNDS_MOST)
+		return false;
+	if (clock_now() > until) /* until they met, at least */
+		return !page->met;
+	return page->rounds < ROUNDS || page->met < MEETINGS;
+}
+
 static void run_race(enum race race, const struct race_kind *kind, uint64_t *seed)
 {
 	static struct survivor s;
-	uint64_t won;
+	uint64_t won, until = clock_now() + SECONDS * UINT64_C(1000000000);
 	pid_t pid;
 
 	memset(page, 0, sizeof(*page));
 	s = (struct survivor){.race = race, .kind = kind, .seed = race_random(seed)};
 	pid = child_start(be_survivor, &s);
-	while (page->rounds < ROUNDS || (page->met < MEETINGS && page->rounds < ROUNDS_MOST))
+	while (wants_more(until))
 		kill_victim(kind);
 	baton_pass(go, 0);
 	EXPECT(child_join(pid) == 0);

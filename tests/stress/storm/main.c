@@ -40,7 +40,7 @@ uint64_t next_random(uint64_t *seed)
 
 /* ---------------------------------------------------------------- what went wrong */
 
-static void note(const char *format, va_list args)
+static void __attribute__((format(printf, 1, 0))) note(const char *format, va_list args)
 {
 	uint32_t i = storm->failures++;
 	char text[sizeof(storm->failure[0])];
