@@ -80,12 +80,12 @@ static const struct operation {
 	void (*run)(struct client *c, unsigned cache);
 	unsigned weight;
 } operations[] = {
-	{client_alloc, 3000},	 {client_free, 2000},	       {client_pass, 1200},
-	{client_adopt, 1200},	 {client_free_by_handle, 500}, {client_alloc_bulk, 400},
-	{client_free_bulk, 500}, {client_look, 300},	       {client_burst, 600},
-	{client_flush, 80},	 {client_shrink, 20},	       {client_open_and_close, 20},
-	{client_reopen, 10},	 {client_own_cache, 40},       {client_thread, 20},
-	{client_fork, 8},	 {client_attach_anew, 3},
+	{client_alloc, 3000},	     {client_free, 2000},     {client_pass, 1200},
+	{client_adopt, 1200},	     {client_root, 300},      {client_free_by_handle, 500},
+	{client_alloc_bulk, 400},    {client_free_bulk, 500}, {client_look, 300},
+	{client_burst, 600},	     {client_flush, 80},      {client_shrink, 20},
+	{client_open_and_close, 20}, {client_reopen, 10},     {client_own_cache, 40},
+	{client_thread, 20},	     {client_fork, 8},	      {client_attach_anew, 3},
 };
 
 #define OPERATIONS (sizeof(operations) / sizeof(*operations))
@@ -144,6 +144,21 @@ void client_run(unsigned place, uint64_t seed)
 
 /* ---------------------------------------------------------------- after the storm */
 
+static void drain_cache(struct client *c, unsigned cache)
+{
+	slabd_handle handle = slabd_root(client_cache(c, cache));
+
+	if (handle && slabd_set_root(client_cache(c, cache), handle, 0))
+		client_adopt_handle(c, cache, handle);
+	for (unsigned i = 0; i < RING; i++) {
+		handle = atomic_exchange(&storm->ring[cache][i], 0);
+		if (handle)
+			client_adopt_handle(c, cache, handle);
+	}
+	while (c->n[cache])
+		client_free(c, cache);
+}
+
 void client_drain(void)
 {
 	static struct client c = {.place = PROCESSES_MAX - 1}; /* which is nobody's */
@@ -152,14 +167,7 @@ void client_drain(void)
 	slabd_set_error_handler(on_refused, NULL);
 	attach(&c);
 	for (unsigned cache = 0; cache < CACHES; cache++)
-		for (unsigned i = 0; i < RING; i++) {
-			slabd_handle handle = atomic_exchange(&storm->ring[cache][i], 0);
-
-			if (handle)
-				client_adopt_handle(&c, cache, handle);
-			while (c.n[cache])
-				client_free(&c, cache);
-		}
+		drain_cache(&c, cache);
 	ledger_leave(c.place);
 	slabd_detach(c.slabd);
 }

@@ -48,6 +48,7 @@ void client_keep_new(struct client *c, unsigned cache, void *object);
 void client_pass(struct client *c, unsigned cache);
 void client_adopt(struct client *c, unsigned cache);
 void client_adopt_handle(struct client *c, unsigned cache, slabd_handle handle);
+void client_root(struct client *c, unsigned cache);
 void client_free_by_handle(struct client *c, unsigned cache);
 
 /* ---------------------------------------------------------------- client_slow.c */

@@ -234,6 +234,29 @@ void client_adopt(struct client *c, unsigned cache)
 		client_adopt_handle(c, cache, handle);
 }
 
+/* The cache's root is one more place for an object in flight: ours goes in, whose was there is ours. */
+void client_root(struct client *c, unsigned cache)
+{
+	struct slabd_cache *at = client_cache(c, cache);
+	slabd_handle was = slabd_root(at);
+	struct held held;
+	unsigned i;
+
+	if (!c->n[cache])
+		return;
+	i = client_draw(c, c->n[cache]);
+	held = c->held[cache][i];
+	ledger_send(c->me, held.handle);
+	if (!slabd_set_root(at, was, held.handle)) {
+		ledger_unsend(c->me, held.handle);
+		return;
+	}
+	c->held[cache][i] = c->held[cache][--c->n[cache]];
+	client_count(c, COUNT_PASSED);
+	if (was)
+		client_adopt_handle(c, cache, was);
+}
+
 void client_free_by_handle(struct client *c, unsigned cache)
 {
 	slabd_handle handle = receive(c, cache);

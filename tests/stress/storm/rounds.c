@@ -21,6 +21,10 @@
 #define SEVERAL_MOST 3u
 #define SPARED	     4u /* one of so many is killed before it has attached */
 
+/* Every so many ticks a client is stopped, and for so many at most. */
+#define STOP_EVERY 16u
+#define STOP_TICKS 40u
+
 /* Clients that die with a worker, and how long before it at most. */
 #define WITH_WORKER_MOST 5u
 #define WITH_WORKER_NS	 2000000u
@@ -29,7 +33,8 @@ struct round {
 	const struct storm_options *options;
 	uint64_t seed, began, longest_call;
 	uint64_t longest_gap; /* ms between two ticks: the machine had no time for us */
-	uint64_t kills, kills_at_work;
+	uint64_t kills, kills_at_work, stops;
+	unsigned stopped[PROCESSES_MAX]; /* ticks until it goes on; 0: it runs */
 	pid_t pids[PROCESSES_MAX], killer, watcher;
 };
 
@@ -56,6 +61,7 @@ static void spawn(struct round *round, unsigned place)
 	uint64_t seed = next_random(&round->seed);
 
 	ledger_leave(place);
+	round->stopped[place] = 0;
 	storm->places[place].call_began = 0;
 	storm->places[place].works = false;
 	storm->places[place].doomed = false;
@@ -102,6 +108,23 @@ static void kill_client(struct round *round, unsigned place)
 	see_call(round, place);
 	storm->places[place].doomed = true;
 	kill(round->pids[place], SIGKILL);
+}
+
+/* A stopped client loses nothing, and nobody waits for it; some are killed before they go on. */
+static void stop_and_go(struct round *round)
+{
+	for (unsigned i = 0; i < round->options->processes; i++)
+		if (round->stopped[i] && --round->stopped[i] == 0 && round->pids[i])
+			kill(round->pids[i], SIGCONT);
+	if (next_random(&round->seed) % STOP_EVERY == 0) {
+		unsigned i = (unsigned)(next_random(&round->seed) % round->options->processes);
+
+		if (!round->pids[i] || storm->places[i].doomed)
+			return;
+		kill(round->pids[i], SIGSTOP);
+		round->stopped[i] = (unsigned)(next_random(&round->seed) % STOP_TICKS) + 1;
+		round->stops++;
+	}
 }
 
 static void kill_some(struct round *round)
@@ -180,6 +203,7 @@ static void rage(struct round *round, uint64_t seconds)
 		for (unsigned i = 0; i < round->options->processes; i++)
 			if (!round->pids[i])
 				spawn(round, i);
+		stop_and_go(round);
 		kill_some(round);
 		kill_worker(round);
 	}
@@ -205,6 +229,7 @@ static void stop_client(struct round *round, unsigned place)
 
 	if (!pid)
 		return;
+	kill(pid, SIGCONT);
 	if (!join(pid, STOP_MS)) {
 		storm_violated("place %u, pid %d, is stuck", place, (int)pid);
 		kill(pid, SIGKILL);
