@@ -9,7 +9,7 @@ SLABD  = SLABD_BIN=$(CURDIR)/$(BUILD)/bin/slabd SLABCTL_BIN=$(CURDIR)/$(BUILD)/b
          SLABD_BIN_DIR=$(CURDIR)/$(BUILD)/bin
 PRIVATE = tests/support/unprivileged
 
-.PHONY: help deps build demo test bench soak debug asan tsan clang install format clean
+.PHONY: help deps build demo test bench soak debug asan tsan clang install deb format clean
 
 help:
 	@echo 'make demo      install what is missing, build, run a multi-process server on a pool under load'
@@ -18,6 +18,7 @@ help:
 	@echo 'make soak      HOURS=n of the kill storm, a line a minute (n may be 0.5)'
 	@echo 'make build     build/release/bin/slabd, slabctl; build/release/lib/libslabd.{so,a}'
 	@echo 'make install   into PREFIX=$(PREFIX)'
+	@echo 'make deb       Debian packages into build/deb/packages'
 	@echo 'make debug | asan | tsan | clang   build and test one preset'
 	@echo 'make deps      install what building needs (Debian packages)'
 	@echo 'make format    clang-format over all sources'
@@ -52,6 +53,13 @@ clang:
 install:
 	@[ -e $(BUILD)/bin/slabd ] || $(MAKE) build
 	cmake --install $(BUILD) --prefix $(PREFIX)
+
+# Units name /usr, and CMake keeps what a folder was configured with.
+deb: deps
+	@cmake/deps.sh deb
+	cmake --preset deb
+	cmake --build --preset deb -j "$$(nproc)"
+	cd build/deb && cpack -B packages
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh [demo] [clang]: sees to it that what building needs is there, plus what the words name.
+# deps.sh [demo] [clang] [deb]: sees to it that what building needs is there, plus what the words name.
 # Silent and quick when nothing is missing; else installs the missing Debian packages.
 set -eu
 
@@ -25,6 +25,10 @@ for word; do
 	case $word in
 	demo) program wrk wrk ;;
 	clang) program clang clang ;;
+	deb)
+		program dpkg-shlibdeps dpkg-dev
+		program file file
+		;;
 	*) echo "deps.sh: unknown word $word" >&2; exit 2 ;;
 	esac
 done

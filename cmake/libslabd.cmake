@@ -34,7 +34,9 @@ add_custom_command(
 add_custom_target(libslabd_static ALL DEPENDS ${SLABD_ARCHIVE})
 
 # --- packages
-install(TARGETS libslabd EXPORT slabd LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS libslabd EXPORT slabd LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        COMPONENT libslabd0 NAMELINK_COMPONENT libslabd-dev)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libslabd-dev)
 install(FILES ${SLABD_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY client/include/slabd DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 
@@ -53,3 +55,4 @@ write_basic_package_version_file(slabdConfigVersion.cmake COMPATIBILITY SameMino
 install(EXPORT slabd NAMESPACE slabd:: FILE slabdTargets.cmake DESTINATION ${SLABD_CMAKE_DIR})
 install(FILES ${PROJECT_BINARY_DIR}/slabdConfig.cmake ${PROJECT_BINARY_DIR}/slabdConfigVersion.cmake
         DESTINATION ${SLABD_CMAKE_DIR})
+unset(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME)
