@@ -245,6 +245,21 @@ Test(depot, low_water)
 	cr_assert_not(depot_low(view, full, 4711));
 }
 
+/* By owner words: a hint alone is none. */
+Test(depot, any_of_a_state)
+{
+	cr_assert(depot_any(view, MAGAZINE_EMPTY));
+	cr_assert_not(depot_any(view, MAGAZINE_FULL));
+	or_relaxed(&view->hints[MAGAZINE_FULL][1], UINT64_C(1) << 7);
+	cr_assert_not(depot_any(view, MAGAZINE_FULL));
+	fill(1);
+	cr_assert(depot_any(view, MAGAZINE_FULL));
+	for (struct claim c; (c = claim_any(MAGAZINE_FULL)).magazine;)
+		;
+	cr_assert_not(depot_any(view, MAGAZINE_FULL));
+	put_all();
+}
+
 Test(depot, one_ring_until_the_daemon_came)
 {
 	cr_assert(depot_ring(view));
