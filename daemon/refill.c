@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/log.h"
 #include "daemon/settings.h"
@@ -64,6 +65,15 @@ static uint32_t take_pages(struct pool *pool, uint32_t pages)
 	return 0;
 }
 
+/* All zeros, whatever a rack left there whose release was cut short. */
+static void wipe_pages(struct pool *pool, uint32_t page, uint32_t pages)
+{
+	uint64_t offset = pool->segment.super->racks + (uint64_t)(page - 1) * PAGE_BYTES;
+
+	if (backing_punch(pool->backing.depot, offset, (uint64_t)pages * PAGE_BYTES) < 0)
+		memset(pool->segment.depot + offset, 0, (uint64_t)pages * PAGE_BYTES);
+}
+
 /* Publishes one more rack: all zeros, which is 64 empty magazines.  Its hints, then its place, then
  * the number of racks: whoever sees the number sees the rest. */
 static int rack_add(struct cache *cache)
@@ -77,6 +87,7 @@ static int rack_add(struct cache *cache)
 	page = take_pages(cache->pool, pages);
 	if (!page)
 		return -ENOMEM;
+	wipe_pages(cache->pool, page, pages);
 	store_relaxed(&cache->view.hints[MAGAZINE_FULL][rack], 0);
 	store_relaxed(&cache->view.hints[MAGAZINE_EMPTY][rack], UINT64_MAX);
 	store_relaxed(&cache->view.rack_table[rack], page);
