@@ -15,6 +15,7 @@
 #include "daemon/reap.h"
 #include "daemon/reclaim.h"
 #include "daemon/registry.h"
+#include "daemon/release.h"
 #include "daemon/slab.h"
 #include "daemon/stats.h"
 #include "proto/limits.h"
@@ -138,8 +139,12 @@ static void rebuild(void *arg)
 		return;
 	reclaim_worker(pool);
 	o->r = slab_open(pool);
-	if (o->r == 0)
-		clients_open(pool);
+	if (o->r < 0)
+		return;
+	clients_open(pool);
+	for (uint32_t id = 1; id <= pool->segment.max_caches; id++)
+		if (pool->caches[id]) /* the last worker's releases go on */
+			release_if_unused(pool->caches[id]);
 }
 
 static int open_regions(struct pool **ret, const char *name, const struct backing *backing,

@@ -124,7 +124,7 @@ static struct cache *cache_new(struct pool *pool, uint32_t id)
 	cache->pool = pool;
 	segment_cache(&pool->segment, id, &cache->view);
 	cache->serial = cache->view.desc->serial;
-	cache->unlinked = load_relaxed(&cache->view.desc->state) == CACHE_UNLINKED;
+	cache->unlinked = load_relaxed(&cache->view.desc->state) != CACHE_LIVE;
 	slab_lists_init(cache);
 	pool->caches[id] = cache;
 	if (!cache->unlinked) {

@@ -1,6 +1,7 @@
-/* The end of a cache, in an order in which a kill at any step leaves less of the same to do: slabs
- * leave the slab table, racks leave the rack table, the control is wiped, and only then is the
- * descriptor free.  A new worker finds an UNLINKED descriptor that nobody has open and goes on. */
+/* The end of a cache, in an order in which a kill at any step leaves less of the same to do: the
+ * descriptor says RELEASING, slabs leave the slab table, racks leave the rack table, the control is
+ * wiped, and only then is the descriptor free.  A new worker finds an UNLINKED or RELEASING descriptor
+ * that nobody has open, and goes on. */
 #include "daemon/release.h"
 
 #include <stdlib.h>
@@ -87,6 +88,7 @@ void release_if_unused(struct cache *cache)
 	if (!r)
 		return; /* the tick tries again */
 	cache->releasing = true;
+	store_release(&cache->view.desc->state, CACHE_RELEASING);
 	*r = (struct release_job){
 		.job = {.pool = cache->pool, .step = release_step, .finish = release_finish},
 		.cache = cache,

@@ -129,7 +129,7 @@ int slab_open(struct pool *pool)
 			continue;
 		cache = pool->caches[slab_word_cache(word)];
 		if (!cache)
-			continue; /* its release was under way; registry_open queued the rest of it */
+			continue; /* a release clears the table before the descriptor */
 		r = slab_adopt(cache, unit);
 		if (r < 0)
 			return r;

@@ -43,6 +43,14 @@ void audit_restart(struct audit *audit)
 	audit->magazines_done = false;
 }
 
+/* A cache whose release is under way is nobody's any more. */
+static bool is_in_use(const struct audit *audit, uint32_t id)
+{
+	uint32_t state = load_acquire(&audit->segment->descriptors[id].state);
+
+	return state != CACHE_FREE && state != CACHE_RELEASING;
+}
+
 static bool is_marked(const struct audit *audit, slab_ref ref)
 {
 	return audit->marks[ref / 64] >> (ref % 64) & 1;
@@ -150,8 +158,7 @@ static uint64_t see_slab(struct audit *audit, uint32_t unit, uint32_t word)
 	struct cache_view cache;
 	slab_ref first = (slab_ref)unit << (UNIT_SHIFT - REF_SHIFT);
 
-	if (id == 0 || id > audit->segment->max_caches ||
-	    load_acquire(&audit->segment->descriptors[id].state) == CACHE_FREE)
+	if (id == 0 || id > audit->segment->max_caches || !is_in_use(audit, id))
 		return 1;
 	segment_cache(audit->segment, id, &cache);
 	if (cache.word != word)
@@ -168,7 +175,7 @@ static bool step_magazines(struct audit *audit, uint64_t *budget)
 	for (; audit->cache <= audit->segment->max_caches; audit->cache++, audit->index = 0) {
 		uint32_t magazines;
 
-		if (load_acquire(&audit->segment->descriptors[audit->cache].state) == CACHE_FREE)
+		if (!is_in_use(audit, audit->cache))
 			continue;
 		segment_cache(audit->segment, audit->cache, &cache);
 		magazines = depot_magazines(&cache);

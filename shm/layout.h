@@ -94,8 +94,9 @@ struct geometry {
 	uint64_t divisor;	 /* 2^64 / (stride / 16), rounded up: is it an object's base? */
 };
 
-/* state: FREE --create--> LIVE --destroy--> UNLINKED --last close--> FREE */
-enum { CACHE_FREE = 0, CACHE_LIVE = 1, CACHE_UNLINKED = 2 };
+/* state: FREE --create--> LIVE --destroy--> UNLINKED --last close--> RELEASING --> FREE.  In RELEASING
+ * slabs and racks leave one after the other, so what is left of them does not add up. */
+enum { CACHE_FREE = 0, CACHE_LIVE = 1, CACHE_UNLINKED = 2, CACHE_RELEASING = 3 };
 
 struct cache_desc {
 	_Atomic uint32_t state;
