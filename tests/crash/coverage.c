@@ -70,6 +70,11 @@ void coverage_hit(uintptr_t pc)
 		hits[pc - base()] = 1;
 }
 
+bool coverage_was_hit(unsigned long address)
+{
+	return address < (size_t)(__etext - __executable_start) && hits[address];
+}
+
 uintptr_t symbol_find(const char *name)
 {
 	for (size_t i = 0; i < symbols_n; i++)

@@ -16,7 +16,8 @@ struct slabd;
 struct slabd_cache;
 struct slabd_fast_slot;
 
-#define WHY 512
+#define WHY	 512
+#define GONE_PID 0x3fffffff /* above any pid_max */
 
 /* ---------------------------------------------------------------- world.c */
 
@@ -51,8 +52,9 @@ struct world {
 	struct slabd_cache *caches[CACHES];
 	struct slabd_fast_slot *slots[CACHES];
 	struct slabd_fast_slot *slots_base;
-	void *held[CACHES][SURVIVOR_HOLDS];
 	uint32_t survivor_id;
+	uint32_t tomb_id; /* died long ago, and left an orphan in each cache but RECLAIM */
+	char *no_slots;	  /* slabd_fast_slots of a thread that has not allocated */
 };
 
 extern struct world world;
@@ -79,11 +81,14 @@ void objects_read(struct objects *ret, const struct side *side);
 struct client_record *side_record(const struct side *side, uint32_t id);
 void run_jobs(struct pool *pool);
 
+/* The nth object of this owner in this cache; REF_NONE. */
+slab_ref object_of(const struct side *side, int cache, uint32_t owner, unsigned nth);
+
 /* ---------------------------------------------------------------- proxy.c */
 
 /* In place of a socket: the client library's connection_* end here.  A victim asks its tracer by a
  * signal; anyone else is served at once from served_by. */
-enum event { EVENT_NONE, EVENT_BEGIN, EVENT_HELLO, EVENT_CALL };
+enum message { MESSAGE_NONE, MESSAGE_BEGIN, MESSAGE_HELLO, MESSAGE_CALL };
 struct mailbox;
 extern struct mailbox *mailbox;
 extern struct pool *served_by;
@@ -92,8 +97,8 @@ extern bool is_victim;
 extern uint32_t victim_client; /* the id that the last hello got */
 
 void proxy_open(void);
-void victim_says(enum event event);
-enum event mailbox_event(void);
+void victim_says(enum message message);
+enum message mailbox_message(void);
 void proxy_serve(void);
 /* Somebody attaches and detaches: the id that it had; 0: it could not. */
 uint32_t proxy_come_and_go(void);
@@ -109,15 +114,28 @@ enum victim {
 struct crash_case {
 	const char *name;
 	enum victim victim;
-	int cache;		      /* in which objects move: its total is counted afterwards */
-	void (*prepare)(void);	      /* in the victim, at full speed */
-	void (*operate)(void);	      /* in the victim, one instruction after the other */
-	void (*again)(struct pool *); /* after recovery: whoever asked the dead worker asks again */
-	const char *from;	      /* stepped is not operate but this function that it calls */
+	int cache;	       /* in which objects move: its total is counted afterwards */
+	void (*prepare)(void); /* in the victim, at full speed */
+	void (*operate)(void); /* in the victim, one instruction after the other */
+	const char *from;      /* stepped is not operate but this function that it calls */
+	/* after recovery: whoever asked the dead worker asks again; false: the wrong answer */
+	bool (*again)(struct pool *pool, uint32_t client, char *why);
+	bool core; /* one of those that are taken in pairs, and whose recovery is killed everywhere */
+	bool hostile; /* somebody wrote where he should not: all that is asked for is that slabd lives */
 };
 
 extern const struct crash_case client_cases[], worker_cases[];
 extern const unsigned client_cases_n, worker_cases_n;
+
+/* What goes wrong in the victim, for the paths behind it. */
+struct lies {
+	unsigned calloc, malloc, mmap; /* the how many-th call from now on fails; 0: none */
+	bool extent;		       /* there is no memory for an extent */
+	bool refuse;		       /* no connection is to be had */
+	bool deaf;		       /* calls are answered, but nothing is done */
+	bool reject;		       /* calls are answered -ENOMEM */
+};
+extern struct lies lies;
 
 /* ---------------------------------------------------------------- tracer.c */
 
@@ -155,9 +173,17 @@ bool recover_one(const struct trace *trace, const struct kill_point *point, bool
 void coverage_open(void);
 void coverage_hit(uintptr_t pc);
 bool coverage_is_text(uintptr_t pc);
+/* By the address as the program's file has it. */
+bool coverage_was_hit(unsigned long address);
 uintptr_t symbol_find(const char *name);
 /* "depot_put+0x12" */
 const char *symbol_at(uintptr_t pc, char *text, size_t bytes);
+
+/* ---------------------------------------------------------------- unreached.c */
+
+/* Prints what of the functions under test was never a kill point: 1 if that is more than
+ * unreached.txt allows. */
+int unreached_report(bool verbose);
 
 struct totals {
 	_Atomic uint64_t cases, steps, points, recoveries, failures;

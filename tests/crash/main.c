@@ -61,11 +61,13 @@ static void job_main(int job, const char *only)
 	world_open();
 	for (;;) {
 		unsigned i = totals->next++;
+		const struct crash_case *c;
 
-		if (i >= client_cases_n)
+		if (i >= client_cases_n + worker_cases_n)
 			break;
-		if (!only || strstr(client_cases[i].name, only))
-			run_case(&client_cases[i]);
+		c = i < client_cases_n ? &client_cases[i] : &worker_cases[i - client_cases_n];
+		if (!only || strstr(c->name, only))
+			run_case(c);
 	}
 	fflush(NULL);
 	_exit(0);
@@ -90,5 +92,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)totals->points, (unsigned long long)totals->recoveries,
 	       seconds() - began, (double)totals->steps / (seconds() - began),
 	       (unsigned long long)totals->failures);
+	if (argc > 2)
+		unreached_report(argc > 3);
 	return bad ? 2 : totals->failures ? 1 : 0;
 }

@@ -12,7 +12,7 @@
 #include "daemon/refill.h"
 
 struct mailbox {
-	enum event event;
+	enum message message;
 	bool observer, named;
 	struct request request;
 	char name[NAME_BYTES];
@@ -34,15 +34,15 @@ void proxy_open(void)
 		die("no memory");
 }
 
-void victim_says(enum event event)
+void victim_says(enum message message)
 {
-	mailbox->event = event;
+	mailbox->message = message;
 	raise(SIGUSR1);
 }
 
-enum event mailbox_event(void)
+enum message mailbox_message(void)
 {
-	return mailbox->event;
+	return mailbox->message;
 }
 
 /* ---------------------------------------------------------------- the worker's side */
@@ -103,6 +103,7 @@ static void serve_call(void)
 	struct result result = {0};
 	struct cache *cache = NULL;
 
+	clients_set_threads(served_by, client, q->threads);
 	switch (q->verb) {
 	case REQUEST_CREATE:
 	case REQUEST_OPEN:
@@ -139,7 +140,7 @@ static void serve_call(void)
 
 void proxy_serve(void)
 {
-	if (mailbox->event == EVENT_HELLO)
+	if (mailbox->message == MESSAGE_HELLO)
 		serve_hello();
 	else
 		serve_call();
@@ -159,13 +160,13 @@ uint32_t proxy_come_and_go(void)
 	return id;
 }
 
-static void ask(enum event event)
+static void ask(enum message message)
 {
 	if (is_victim) {
-		victim_says(event);
+		victim_says(message);
 		return;
 	}
-	mailbox->event = event;
+	mailbox->message = message;
 	proxy_serve();
 }
 
@@ -182,8 +183,8 @@ int __wrap_connection_ring(struct connection *connection, const struct request *
 int __wrap_connection_open(struct connection *connection, const struct address *address)
 {
 	(void)address;
-	connection->open = true;
-	return 0;
+	connection->open = !lies.refuse;
+	return lies.refuse ? -ECONNREFUSED : 0;
 }
 
 void __wrap_connection_close(struct connection *connection)
@@ -199,7 +200,7 @@ int __wrap_connection_hello(struct connection *connection, const struct hello *h
 	(void)connection;
 	(void)deadline;
 	mailbox->observer = hello->observer;
-	ask(EVENT_HELLO);
+	ask(MESSAGE_HELLO);
 	*answer = (struct answer){0};
 	*welcome = mailbox->welcome;
 	if (hello->observer)
@@ -216,11 +217,15 @@ int __wrap_connection_call(struct connection *connection, const struct request *
 {
 	(void)connection;
 	(void)deadline;
+	if (lies.deaf || lies.reject) {
+		*answer = (struct answer){.status = lies.deaf ? 0 : -ENOMEM};
+		return 0;
+	}
 	mailbox->request = *request;
 	mailbox->named = request->name;
 	if (request->name)
 		snprintf(mailbox->name, sizeof(mailbox->name), "%s", request->name);
-	ask(EVENT_CALL);
+	ask(MESSAGE_CALL);
 	*answer = mailbox->answer;
 	return 0;
 }

@@ -24,7 +24,7 @@
 struct traced {
 	pid_t pid;
 	bool ended;
-	enum event event; /* BEGIN, when it says so */
+	enum message message; /* BEGIN, when it says so */
 	uintptr_t pc;
 };
 
@@ -44,7 +44,7 @@ static void victim_main(const struct crash_case *c)
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 	raise(SIGSTOP);
 	c->prepare();
-	victim_says(EVENT_BEGIN);
+	victim_says(MESSAGE_BEGIN);
 	c->operate();
 	_exit(0);
 }
@@ -70,8 +70,8 @@ static void wait_for(struct traced *t, int *status)
 		if (errno != EINTR)
 			die("waitpid: %s", strerror(errno));
 	if (!WIFSTOPPED(*status)) {
-		t->ended = true;
-		if (WIFSIGNALED(*status) || WEXITSTATUS(*status))
+		t->ended = true; /* a worker may give up: for others that is its death */
+		if (WIFSIGNALED(*status))
 			die("the victim ended with status 0x%x", *status);
 	}
 }
@@ -91,10 +91,10 @@ static void on_signal(struct traced *t, int status)
 	if (WSTOPSIG(status) != SIGUSR1)
 		die("the victim got signal %d at %s", WSTOPSIG(status),
 		    symbol_at(REGISTER(t, rip), where, sizeof(where)));
-	t->event = mailbox_event();
-	if (t->event == EVENT_HELLO || t->event == EVENT_CALL) {
+	t->message = mailbox_message();
+	if (t->message == MESSAGE_HELLO || t->message == MESSAGE_CALL) {
 		proxy_serve();
-		t->event = EVENT_NONE;
+		t->message = MESSAGE_NONE;
 	}
 }
 
@@ -112,11 +112,11 @@ static void run_to(struct traced *t, uintptr_t address)
 		if (WSTOPSIG(status) == SIGTRAP)
 			break;
 		on_signal(t, status);
-		if (t->event)
+		if (t->message)
 			break;
 	}
 	ptrace(PTRACE_POKETEXT, t->pid, address, word);
-	if (t->event)
+	if (t->message)
 		return;
 	if (REGISTER(t, rip) != address + 1)
 		die("stopped at 0x%lx instead of 0x%lx", REGISTER(t, rip), address + 1);
@@ -148,7 +148,7 @@ static void single_step(struct traced *t)
 		if (t->ended || WSTOPSIG(status) == SIGTRAP)
 			break;
 		on_signal(t, status);
-		if (t->event)
+		if (t->message)
 			break;
 	}
 	if (!t->ended)
@@ -159,7 +159,7 @@ static void single_step(struct traced *t)
 static void step(struct traced *t)
 {
 	single_step(t);
-	if (t->ended || t->event || coverage_is_text(t->pc))
+	if (t->ended || t->message || coverage_is_text(t->pc))
 		return;
 	if (writes_memory(t->pc) && REGISTER(t, rdx) <= COPY_STEPPED)
 		return;
@@ -214,12 +214,12 @@ static void start(struct traced *t, const struct crash_case *c)
 		if (t->ended)
 			die("%s: the victim ended before it began", c->name);
 		on_signal(t, status);
-		if (t->event == EVENT_BEGIN)
+		if (t->message == MESSAGE_BEGIN)
 			break;
 	}
-	t->event = EVENT_NONE;
+	t->message = MESSAGE_NONE;
 	run_to(t, c->from ? symbol_find(c->from) : (uintptr_t)c->operate);
-	if (t->ended || t->event)
+	if (t->ended || t->message)
 		die("%s: it never came to its operation", c->name);
 }
 
@@ -237,7 +237,7 @@ static void step_through(struct trace *trace, struct traced *t)
 			single_step(t);
 		else
 			step(t);
-		copying = !t->ended && !t->event && is_copying(t, copying);
+		copying = !t->ended && !t->message && is_copying(t, copying);
 		if (!t->ended)
 			coverage_hit(t->pc);
 		if (++trace->steps > STEPS_MAX)

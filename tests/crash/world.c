@@ -1,5 +1,6 @@
 #include "tests/crash/crash.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static void watch(uint32_t region, uint64_t offset, uint64_t bytes)
 	ranges[ranges_n++] = (struct range){region, (uint32_t)bytes, offset};
 }
 
-#define WATCHED_RACKS 8u /* pages; a world that needs more is told so by image_put's caller */
+#define WATCHED_RACKS 16u /* pages */
 
 static void choose_ranges(const struct side *side)
 {
@@ -132,6 +133,20 @@ void objects_read(struct objects *ret, const struct side *side)
 	}
 }
 
+slab_ref object_of(const struct side *side, int cache, uint32_t owner, unsigned nth)
+{
+	struct objects now;
+
+	objects_read(&now, side);
+	for (uint32_t s = 0; s < SLABS; s++)
+		for (uint32_t i = 0; i < SLAB_OBJECTS; i++)
+			if (slab_word_cache(now.word[s]) == (uint32_t)cache + 1 &&
+			    tag_state(now.tag[s][i]) == TAG_LIVE &&
+			    tag_owner(now.tag[s][i]) == owner && !nth--)
+				return object_ref(s, i);
+	return REF_NONE;
+}
+
 struct client_record *side_record(const struct side *side, uint32_t id)
 {
 	const struct state_head *head = (const struct state_head *)(void *)side->at[STATE];
@@ -173,6 +188,7 @@ static void make_caches(void)
 {
 	static const uint32_t flags[CACHES] = {0, SLABD_STRICT, SLABD_RECLAIM};
 
+	world.no_slots = slabd_fast_slots;
 	if (slabd_attach(&world.survivor, "crash") < 0)
 		die("attach: %s", slabd_error());
 	for (int i = 0; i < CACHES; i++) {
@@ -183,13 +199,36 @@ static void make_caches(void)
 
 		if (slabd_cache_create(world.survivor, cache_names[i], &args, &world.caches[i]) < 0)
 			die("create: %s", slabd_error());
-		for (unsigned n = 0; n < SURVIVOR_HOLDS; n++) {
-			world.held[i][n] = slabd_alloc(world.caches[i], 0);
-			if (!world.held[i][n])
+		for (unsigned n = 0; n < SURVIVOR_HOLDS; n++)
+			if (!slabd_alloc(world.caches[i], 0))
 				die("alloc: %s", slabd_error());
-		}
 	}
 	world.survivor_id = load_relaxed(&world.survivor->identity->client);
+}
+
+/* A client that died: it had adopted an object of the survivor's in each cache. */
+static void make_tomb(struct pool *pool)
+{
+	struct peer peer = {.pid = 1, .comm = "tomb"};
+	struct result result;
+	struct cache *cache;
+
+	if (clients_attach(pool, &peer, &world.tomb_id, &result) < 0)
+		die("%s", result.why);
+	for (int i = 0; i < CACHES; i++) {
+		slab_ref ref = object_of(&world.mirror, i, world.survivor_id, SURVIVOR_HOLDS - 1);
+		slab_tag *tag = cache_tag(&world.mirror.any, ref);
+
+		if (registry_open_cache(pool, world.tomb_id, cache_names[i], 0, 0, &cache,
+					&result) < 0)
+			die("%s", result.why);
+		store_relaxed(tag,
+			      tag_make(world.tomb_id, TAG_LIVE, tag_generation(load_relaxed(tag))));
+	}
+	clients_died(pool, world.tomb_id, NULL, NULL);
+	run_jobs(pool);
+	if (!clients_is_tomb(pool, world.tomb_id))
+		die("a dead client is no tomb");
 }
 
 /* The survivor keeps a magazine of each cache, with rounds in it where that is PLAIN. */
@@ -227,6 +266,8 @@ void world_open(void)
 	served_by = pool;
 	served_side = &world.mirror;
 	make_caches();
+	segment_cache(&world.mirror.segment, 1, &world.mirror.any);
+	make_tomb(pool);
 	save_survivor();
 	pool_close(pool);
 	world.base = malloc(image_bytes());
@@ -234,7 +275,7 @@ void world_open(void)
 		die("no memory");
 	image_take(&world.mirror, world.base);
 	image_put(&world.live, world.base);
-	segment_cache(&world.mirror.segment, 1, &world.mirror.any);
+	/* the geometry of cache 1 is all that any is for; the live side has had none until now */
 	segment_cache(&world.live.segment, 1, &world.live.any);
 }
 
@@ -280,6 +321,8 @@ int __wrap_munmap(void *address, size_t bytes)
 
 int __wrap_backing_extent(const struct backing *backing, char *heap, uint64_t offset)
 {
+	if (lies.extent)
+		return -ENOMEM;
 	return is_mirror(backing->heap) ? 0 : __real_backing_extent(backing, heap, offset);
 }
 

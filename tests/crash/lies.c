@@ -1,0 +1,38 @@
+/* What fails in the victim because its case wants it to. */
+#include "tests/crash/crash.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+struct lies lies;
+
+void *__real_calloc(size_t n, size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__real_mmap(void *address, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int fd, off_t offset);
+
+static bool fails(unsigned *countdown)
+{
+	return *countdown && --*countdown == 0;
+}
+
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+	return fails(&lies.calloc) ? NULL : __real_calloc(n, bytes);
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+	return fails(&lies.malloc) ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	if (!fails(&lies.mmap))
+		return __real_mmap(address, bytes, prot, flags, fd, offset);
+	errno = ENOMEM;
+	return MAP_FAILED;
+}
