@@ -147,6 +147,7 @@ Test(registry, serials_are_never_used_again)
 		uint64_t serial = cache->serial;
 
 		cr_assert_gt(serial, last);
+		expect(registry_find(f.pool, 0, id, last, &found, &result), -ESTALE, "destroyed");
 		last = serial;
 		cr_assert_eq(pool_fixture_destroy(&f, 0, cache, NULL), 0);
 		expect(registry_find(f.pool, 0, id, serial, &found, &result), -ESTALE, "destroyed");
