@@ -21,7 +21,7 @@
 static struct daemon_fixture d;
 
 /* The exact sentence of the last failure. */
-static void expect_error(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void expect_error(const char *format, ...)
 {
 	char text[512];
 	va_list args;

@@ -29,7 +29,7 @@ static void tear_down(void)
 TestSuite(cache, .init = set_up, .fini = tear_down);
 TestSuite(many, .timeout = 100);
 
-static void expect_error(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void expect_error(const char *format, ...)
 {
 	char text[512];
 	va_list args;

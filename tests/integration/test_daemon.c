@@ -36,7 +36,7 @@ static void write_config(const char *content)
 }
 
 /* The line that was logged last ends with exactly this. */
-static void expect_line(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void expect_line(const char *format, ...)
 {
 	va_list args;
 

@@ -46,7 +46,8 @@ static void tear_down(void)
 TestSuite(free, .init = set_up, .fini = tear_down);
 
 /* One report since the last look, with exactly this sentence after the address. */
-static void expect_report(const void *object, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void expect_report(const void *object,
+								const char *format, ...)
 {
 	char text[512];
 	va_list args;

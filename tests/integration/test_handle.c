@@ -46,7 +46,8 @@ static unsigned generation_of(slabd_handle handle)
 }
 
 /* get, adopt and free_handle refuse it alike. */
-static void expect_refused(slabd_handle handle, int error, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void expect_refused(slabd_handle handle, int error,
+								 const char *format, ...)
 {
 	char text[256];
 	va_list args;
