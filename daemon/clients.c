@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "daemon/events.h"
 #include "daemon/log.h"
 #include "daemon/reclaim.h"
 #include "daemon/registry.h"
@@ -173,6 +174,8 @@ int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret, st
 	pool->clients_attached++;
 	log_info("client %u attached: pid %d, uid %u, %.15s", id, peer->pid, peer->uid,
 		 record->comm);
+	events_client(pool, EVENT_CLIENT_ATTACHED, id, NULL, "client %u attached: pid %d, uid %u",
+		      id, peer->pid, peer->uid);
 	*ret = id;
 	return 0;
 }
@@ -220,8 +223,10 @@ void clients_linger(struct pool *pool, uint32_t id)
 	log_debug("client %u lingers: its socket ended, its process lives", id);
 }
 
-static void leave(struct pool *pool, uint32_t id, const char *how, result_fn done, void *waiter)
+static void leave(struct pool *pool, uint32_t id, bool died, result_fn done, void *waiter)
 {
+	const char *how = died ? "died" : "detached";
+
 	if (!clients_is_attached(pool, id)) {
 		struct result result = {0};
 
@@ -231,18 +236,20 @@ static void leave(struct pool *pool, uint32_t id, const char *how, result_fn don
 	}
 	pool->clients_attached--;
 	pool->threads_epoch++;
+	events_client(pool, died ? EVENT_CLIENT_DIED : EVENT_CLIENT_DETACHED, id, NULL,
+		      "client %u %s", id, how);
 	store_release(&clients_record(pool, id)->state, CLIENT_DYING);
 	reclaim_client(pool, id, how, done, waiter);
 }
 
 void clients_died(struct pool *pool, uint32_t id, result_fn done, void *waiter)
 {
-	leave(pool, id, "died", done, waiter);
+	leave(pool, id, true, done, waiter);
 }
 
 void clients_detach(struct pool *pool, uint32_t id, result_fn done, void *waiter)
 {
-	leave(pool, id, "detached", done, waiter);
+	leave(pool, id, false, done, waiter);
 }
 
 void clients_exec(struct pool *pool, const struct peer *peer)

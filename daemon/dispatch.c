@@ -485,6 +485,7 @@ static const struct verb {
 	[SLABD__REQUEST__VERB_CACHE_LIST] = {report_caches, false, "cache list"},
 	[SLABD__REQUEST__VERB_ORPHANS] = {report_orphans, false, "orphans"},
 	[SLABD__REQUEST__VERB_EVICT] = {evict_handler, false, "evict"},
+	[SLABD__REQUEST__VERB_EVENTS] = {report_events, false, "events"},
 	[SLABD__REQUEST__VERB_CACHE_SET] = {set_handler, false, "cache set"},
 };
 

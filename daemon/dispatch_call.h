@@ -21,6 +21,7 @@ struct call {
 		Slabd__CacheInfo cache;
 		Slabd__StatsReply stats;
 		Slabd__CacheSetReply cache_set;
+		Slabd__EventsReply events;
 	};
 	int fds[3];
 	unsigned nfds;
@@ -41,5 +42,6 @@ void report_caches(struct call *call);
 void report_clients(struct call *call);
 void report_audit(struct call *call);
 void report_orphans(struct call *call);
+void report_events(struct call *call); /* dispatch_events.c */
 
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "daemon/clients.h"
+#include "daemon/events.h"
 #include "daemon/extent.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
@@ -168,6 +169,8 @@ static int open_regions(struct pool **ret, const char *name, const struct backin
 	r = read_superblock(backing, &super);
 	if (r == 0)
 		r = map_regions(pool, &super, snapshot);
+	if (r == 0)
+		r = events_open(pool);
 	if (r == 0) {
 		pool->caches = calloc(pool->segment.max_caches + 1, sizeof(*pool->caches));
 		pool->slabs = calloc(pool->segment.heap_bytes >> UNIT_SHIFT, sizeof(*pool->slabs));
@@ -256,6 +259,7 @@ void pool_close(struct pool *pool)
 		free(pool->caches[id]);
 	free(pool->caches);
 	extent_close(pool);
+	events_close(pool);
 	free(pool->depot_used);
 	if (s->state)
 		munmap(s->state, s->state_bytes);
@@ -275,6 +279,8 @@ bool pool_is_damaged(const struct pool *pool)
 	return load_relaxed(&pool->segment.super->damaged) != 0;
 }
 
+static const struct happening damage_event = {.kind = EVENT_DAMAGE};
+
 int pool_guarded(struct pool *pool, void (*fn)(void *arg), void *arg)
 {
 	const struct guard_range ranges[] = {
@@ -291,16 +297,21 @@ int pool_guarded(struct pool *pool, void (*fn)(void *arg), void *arg)
 			  "slabd and its "
 			  "clients",
 			  pool->name);
+		events_add(
+			pool, &damage_event,
+			"memory under the segment is gone (SIGBUS); restart slabd and its clients");
 	}
 	return r;
 }
 
 void pool_damage(struct pool *pool, const char *what)
 {
-	if (pool->damage++ == 0)
-		log_warning("segment %s: %s; one of its clients writes where it should not. See "
-			    "slabctl audit",
-			    pool->name, what);
+	if (pool->damage++)
+		return;
+	events_add(pool, &damage_event, "%s; see slabctl audit", what);
+	log_warning("segment %s: %s; one of its clients writes where it should not. See "
+		    "slabctl audit",
+		    pool->name, what);
 }
 
 /* ---------------------------------------------------------------- jobs and time */
@@ -366,6 +377,7 @@ void pool_tick(struct pool *pool)
 {
 	bool reap = ++pool->ticks % REAP_SECONDS == 0;
 
+	events_tick(pool);
 	extent_expire(pool, false);
 	for (uint32_t id = 1; id <= pool->segment.max_caches; id++) {
 		struct cache *cache = pool->caches[id];

@@ -24,6 +24,7 @@
 struct cache;
 struct slab;
 struct pool;
+struct event_ring;
 
 /* The outcome of a request: 0 or -errno, and a sentence for people when it failed. */
 struct result {
@@ -81,6 +82,7 @@ struct pool {
 	uint64_t damage; /* words found that no protocol step could have left */
 	struct histogram refill_wait;
 	struct job_list jobs;
+	struct event_ring *events;
 };
 
 /* Takes the regions as they are, fresh or left by a dead worker: maps them, repairs what party 1

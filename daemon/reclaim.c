@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "daemon/clients.h"
+#include "daemon/events.h"
 #include "daemon/log.h"
 #include "daemon/registry.h"
 #include "daemon/slab.h"
@@ -128,6 +130,21 @@ static bool reclaim_step(struct job *job, uint64_t deadline)
 	}
 }
 
+static void tell(const struct reclaim_job *r)
+{
+	struct happening counts = {.magazines = r->repaired.magazines,
+				   .objects = r->repaired.rounds + r->returned,
+				   .orphans = r->orphans};
+
+	/* who detaches in good order leaves nothing to tell */
+	if (!counts.magazines && !counts.orphans && !counts.objects && strcmp(r->how, "died") != 0)
+		return;
+	events_client(r->job.pool, EVENT_CLIENT_RECLAIMED, r->client, &counts,
+		      "client %u: %llu magazines and %llu objects came back, %llu are orphans",
+		      r->client, (unsigned long long)counts.magazines,
+		      (unsigned long long)counts.objects, (unsigned long long)counts.orphans);
+}
+
 static void reclaim_finish(struct job *job)
 {
 	struct reclaim_job *r = (struct reclaim_job *)job;
@@ -152,6 +169,7 @@ static void reclaim_finish(struct job *job)
 		 (unsigned long long)r->repaired.magazines, (unsigned long long)r->repaired.rounds,
 		 (unsigned long long)r->returned, (unsigned long long)r->orphans,
 		 (unsigned long long)r->repaired.finished, (double)(pool_now() - r->started) / 1e6);
+	tell(r);
 	if (r->repaired.bad)
 		pool_damage(job->pool,
 			    "a dead client's magazine held words that no operation leaves");

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "daemon/clients.h"
+#include "daemon/events.h"
 #include "daemon/log.h"
 #include "daemon/refill.h"
 #include "daemon/release.h"
@@ -239,6 +240,15 @@ static int open_existing(struct cache *cache, uint32_t client, uint64_t sequence
 	return 0;
 }
 
+static void tell(struct cache *cache, enum event_kind kind, const char *what)
+{
+	struct happening event = {.kind = kind};
+
+	memcpy(event.cache, cache->view.desc->name, sizeof(event.cache));
+	events_add(cache->pool, &event, "cache \"%s\" %s: id %u, objects of %u bytes", event.cache,
+		   what, cache->view.id, cache->view.geometry.object_size);
+}
+
 int registry_create(struct pool *pool, uint32_t client, uint64_t sequence, const char *name,
 		    const struct geometry_request *request, struct cache **ret,
 		    struct result *result)
@@ -279,6 +289,7 @@ int registry_create(struct pool *pool, uint32_t client, uint64_t sequence, const
 	log_info("cache %s created: id %u, object size %u, stride %u, slab %llu KiB of %u objects",
 		 name, id, geometry.object_size, geometry.stride,
 		 (unsigned long long)geometry_slab_bytes(&geometry) >> 10, geometry.objects);
+	tell(cache, EVENT_CACHE_CREATED, "created");
 	*ret = cache;
 	return 0;
 }
@@ -393,6 +404,7 @@ static void unlink_cache(struct cache *cache, uint32_t client, uint64_t sequence
 	cache->pool->caches_live--;
 	log_info("cache %s destroyed: id %u; %u clients still have it open", desc->name,
 		 cache->view.id, cache->opens);
+	tell(cache, EVENT_CACHE_DESTROYED, "destroyed");
 	release_if_unused(cache);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/events.h"
 #include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -132,6 +133,26 @@ static void on_signal(void *arg, int number)
 	}
 }
 
+/* What a follower of the events learns of it. */
+static void tell_start(const struct worker *worker, const struct worker_setup *setup)
+{
+	static const struct happening started = {.kind = EVENT_STARTED};
+	static const struct happening restarted = {.kind = EVENT_WORKER_RESTARTED};
+	static const struct happening fallback = {.kind = EVENT_HUGEPAGES_FALLBACK};
+	struct pool *pool = worker->pool;
+
+	if (setup->restarts)
+		events_add(pool, &restarted,
+			   "worker %d serves after a restart: %u caches and %u clients taken over",
+			   (int)getpid(), pool->caches_live, pool->clients_attached);
+	else
+		events_add(pool, &started, "slabd serves: heap of %llu MiB on %s",
+			   (unsigned long long)(pool->segment.heap_bytes >> 20),
+			   backing_name(setup->backing->kind));
+	if (!setup->restarts && setup->backing->why[0])
+		events_add(pool, &fallback, "%.200s", setup->backing->why);
+}
+
 static void say_hello(const struct worker *worker, const struct worker_setup *setup)
 {
 	const struct backing *backing = setup->backing;
@@ -189,6 +210,7 @@ static int serve(struct worker *worker, const struct worker_setup *setup, int si
 		return SLABD_EXIT_FAILED;
 	}
 	say_hello(worker, setup);
+	tell_start(worker, setup);
 	tell(worker, KEEPER_READY);
 	r = server_run(worker->server);
 	server_close(worker->server);

@@ -25,6 +25,7 @@ const struct verb verbs[] = {
 	{"evict", "PID", "kill a client and take back what it holds", TAKES_YES, false, verb_evict},
 	{"stat", "[DELAY [COUNT]]", "what happens, a line an interval, as vmstat", 0, false,
 	 verb_stat},
+	{"events", "", "what happened lately", TAKES_FOLLOW, false, verb_events},
 	{"ping", "", "is slabd there? The exit code says", TAKES_WAIT, true, verb_ping},
 };
 const size_t nverbs = LENGTH(verbs);

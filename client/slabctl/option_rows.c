@@ -29,6 +29,7 @@ const struct option_row option_rows[] = {
 	       "fail if the cache exists, even if it is the same", NULL),
 	OPTION(TAKES_ALL, "all", KEY_ALL, NULL, 0, "every cache", NULL),
 	OPTION(TAKES_FREE, "free", KEY_FREE, NULL, 0, "free them for good", NULL),
+	OPTION(TAKES_FOLLOW, "follow", 'f', NULL, 0, "go on with what happens", NULL),
 	OPTION(TAKES_YES, "yes", 'y', NULL, 0, "do it without asking", NULL),
 	OPTION(TAKES_WAIT, "wait", KEY_WAIT, "SECONDS", OPTION_ARG_OPTIONAL,
 	       "wait until slabd is there (default: 10)", NULL),

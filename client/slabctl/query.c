@@ -158,6 +158,7 @@ static int greet(struct query *query)
 	if (code)
 		return code;
 	snprintf(query->version, sizeof(query->version), "%s", reply->welcome->version);
+	query->segment = reply->welcome->segment_low;
 	if (reply->welcome->protocol_major != PROTO_MAJOR)
 		return query_fail(query, EXIT_FAILED, TEXT_VERSIONS, query->version, query->shown,
 				  reply->welcome->protocol_major, reply->welcome->protocol_minor,
@@ -552,4 +553,53 @@ int query_orphans(struct query *query, const char *name, bool release, struct li
 	if (!code)
 		*freed = reply->orphans->freed;
 	return code;
+}
+
+/* ---------------------------------------------------------------- events */
+
+static void take_event(struct event_row *ret, const Slabd__Event *event)
+{
+	ret->sequence = event->sequence;
+	ret->time_ms = event->time_ms;
+	ret->client = event->client;
+	ret->pid = (uint64_t)event->pid;
+	ret->magazines = event->magazines;
+	ret->objects = event->objects;
+	ret->orphans = event->orphans;
+	COPY_TEXT(ret->kind, event->kind);
+	COPY_TEXT(ret->text, event->text);
+	COPY_TEXT(ret->comm, event->comm);
+	COPY_TEXT(ret->cache, event->cache);
+}
+
+int query_events(struct query *query, uint64_t *after, struct list *events, uint64_t *lost)
+{
+	Slabd__Request request = SLABD__REQUEST__INIT;
+	Slabd__Events wanted = SLABD__EVENTS__INIT;
+	const Slabd__Reply *reply;
+	bool more = true;
+
+	request.verb_case = SLABD__REQUEST__VERB_EVENTS;
+	request.events = &wanted;
+	while (more) {
+		int code;
+
+		wanted.after = *after;
+		code = ask(query, &request, SLABD__REPLY__ANSWER_EVENTS, &reply);
+		if (code)
+			return code;
+		for (size_t i = 0; i < reply->events->n_events; i++) {
+			struct event_row *row = list_add(events, sizeof(*row));
+
+			if (!row)
+				return no_memory(query);
+			take_event(row, reply->events->events[i]);
+		}
+		more = reply->events->more;
+		if (more && reply->events->next <= *after)
+			return fail_answer(query);
+		*after = reply->events->next;
+		*lost += reply->events->lost;
+	}
+	return EXIT_DONE;
 }

@@ -23,6 +23,7 @@ struct query {
 	struct address address;
 	char shown[192];  /* the address as it is shown and typed */
 	char version[64]; /* of slabd */
+	uint64_t segment; /* half of its id: another segment has another */
 	char why[1024];
 	/* the last reply: its bytes, and what they were decoded into */
 	_Alignas(16) char decoded[PROTO_DECODE_MAX];
@@ -57,6 +58,11 @@ struct audit_row {
 struct orphan_row {
 	char cache[PROTO_NAME_MAX + 1], owner_comm[COMM_BYTES];
 	uint64_t owner_pid, objects, bytes, died_at;
+};
+
+struct event_row {
+	uint64_t sequence, time_ms, client, pid, magazines, objects, orphans;
+	char kind[32], text[256], comm[COMM_BYTES], cache[PROTO_NAME_MAX + 1];
 };
 
 /* Lists are the caller's to free; zero at first. */
@@ -107,6 +113,8 @@ int query_audit(struct query *query, struct audit_verdict *ret);
 /* name NULL: of all caches; release: frees them, and says how many. */
 int query_orphans(struct query *query, const char *name, bool release, struct list *orphans,
 		  uint64_t *freed); /* struct orphan_row */
+/* All events after *after, which becomes the last one's number; lost: too old to be there still. */
+int query_events(struct query *query, uint64_t *after, struct list *events, uint64_t *lost);
 int query_evict(struct query *query, int pid, uint64_t *clients);
 
 #endif

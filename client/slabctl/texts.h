@@ -52,7 +52,9 @@
 #define TEXT_WAITED    "%s (waited %.1f s)"
 
 /* ---- verbs that go on while slabd is away */
-#define TEXT_AWAY "%s; going on until it answers"
+#define TEXT_AWAY	 "%s; going on until it answers"
+#define TEXT_BACK	 "slabd at %s answers again"
+#define TEXT_EVENTS_LOST "%llu events before these are gone; slabd's log has them"
 
 /* ---- findings */
 #define TEXT_NO_CACHE	"cache \"%s\": there is none; see slabctl caches"
