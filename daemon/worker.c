@@ -149,7 +149,8 @@ static void tell_start(const struct worker *worker, const struct worker_setup *s
 		events_add(pool, &started, "slabd serves: heap of %llu MiB on %s",
 			   (unsigned long long)(pool->segment.heap_bytes >> 20),
 			   backing_name(setup->backing->kind));
-	if (!setup->restarts && setup->backing->why[0])
+	if (!setup->restarts && setup->backing->why[0] &&
+	    setup->options->backing.hugepages != HUGEPAGES_NEVER)
 		events_add(pool, &fallback, "%.200s", setup->backing->why);
 }
 

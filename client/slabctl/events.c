@@ -93,8 +93,11 @@ static int show_news(struct query *query, const struct order *order, uint64_t *a
 static int follow_on(struct query *query, const struct order *order, uint64_t *after)
 {
 	uint64_t segment = query->segment;
-	int code = query->socket < 0 ? query_open(query) : EXIT_DONE;
+	bool closed = query->socket < 0;
+	int code = closed ? query_open(query) : EXIT_DONE;
 
+	if (!code && closed)
+		output_note(TEXT_BACK, query->shown);
 	if (!code && query->segment != segment)
 		*after = 0;
 	return code ? code : show_news(query, order, after);
@@ -109,8 +112,6 @@ int verb_events(struct query *query, const struct order *order)
 	while (order->follow && (!code || live_may_return(code))) {
 		if (code && !away)
 			output_note(TEXT_AWAY, query->why);
-		else if (!code && away)
-			output_note(TEXT_BACK, query->shown);
 		away = code != EXIT_DONE;
 		if (away)
 			query_close(query);

@@ -70,17 +70,22 @@ static void reap(pid_t pid)
 }
 
 /* Reads what is there; false at the end of it. */
-static bool take(int fd, char *to)
+static bool take_into(int fd, char *to, size_t room)
 {
 	size_t n = strlen(to);
 	ssize_t r;
 
-	MUST(n + 1 < CTL_OUTPUT_BYTES);
-	r = read(fd, to + n, CTL_OUTPUT_BYTES - 1 - n);
+	MUST(n + 1 < room);
+	r = read(fd, to + n, room - 1 - n);
 	if (r <= 0)
 		return false;
 	to[n + (size_t)r] = 0;
 	return true;
+}
+
+static bool take(int fd, char *to)
+{
+	return take_into(fd, to, CTL_OUTPUT_BYTES);
 }
 
 /* Is done once this has been printed. */
@@ -162,6 +167,62 @@ const struct ctl_run *ctl_while_frozen(const struct ctl_daemon *daemon, const ch
 	run(&words, -1, (struct cue){printed, daemon});
 	ctl_daemon_freeze(daemon, false);
 	return &result;
+}
+
+/* ---------------------------------------------------------------- one that goes on */
+
+void ctl_follow_start(struct ctl_follow *follow, const char *first, ...)
+{
+	struct words words;
+	va_list arguments;
+	int out[2], error[2], null;
+
+	va_start(arguments, first);
+	words = collect(first, arguments);
+	va_end(arguments);
+	memset(follow, 0, sizeof(*follow));
+	MUST(pipe2(out, O_CLOEXEC) == 0 && pipe2(error, O_CLOEXEC) == 0);
+	MUST((null = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+	MUST((follow->pid = fork()) >= 0);
+	if (follow->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		become(&words, null, out[1], error[1]);
+	}
+	close(null);
+	close(out[1]);
+	close(error[1]);
+	follow->out_fd = out[0];
+	follow->error_fd = error[0];
+}
+
+static bool follow_take(struct ctl_follow *follow)
+{
+	struct pollfd p[2] = {{.fd = follow->out_fd, .events = POLLIN},
+			      {.fd = follow->error_fd, .events = POLLIN}};
+	bool more = false;
+
+	MUST(poll(p, 2, DEADLINE_MS) > 0);
+	if (p[0].revents)
+		more |= take_into(p[0].fd, follow->out, sizeof(follow->out));
+	if (p[1].revents)
+		more |= take_into(p[1].fd, follow->error, sizeof(follow->error));
+	return more;
+}
+
+void ctl_follow_until(struct ctl_follow *follow, const char *text)
+{
+	while (!strstr(follow->out, text))
+		MUST(follow_take(follow));
+}
+
+void ctl_follow_stop(struct ctl_follow *follow)
+{
+	MUST(kill(follow->pid, SIGINT) == 0);
+	while (follow_take(follow))
+		;
+	close(follow->out_fd);
+	close(follow->error_fd);
+	reap(follow->pid);
 }
 
 unsigned ctl_terminal_columns;

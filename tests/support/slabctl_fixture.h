@@ -42,6 +42,19 @@ const struct ctl_run *ctl_onto(int fd, const char *first, ...) __attribute__((se
 const struct ctl_run *ctl_on_terminal(const char *answer, const char *first, ...)
 	__attribute__((sentinel));
 
+/* One that goes on until it is stopped; what it has printed so far. */
+struct ctl_follow {
+	pid_t pid;
+	int out_fd, error_fd;
+	char out[64 << 10], error[64 << 10];
+};
+
+void ctl_follow_start(struct ctl_follow *follow, const char *first, ...) __attribute__((sentinel));
+/* Waits until its stdout has this. */
+void ctl_follow_until(struct ctl_follow *follow, const char *text);
+/* Ends it by SIGINT. */
+void ctl_follow_stop(struct ctl_follow *follow);
+
 extern unsigned ctl_terminal_columns; /* of the terminal; 0: it does not say */
 
 /* As ctl(), and once it has printed this the daemon is frozen, until it has ended. */
