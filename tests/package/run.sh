@@ -21,9 +21,44 @@ unshare --mount --pid --fork true 2>/dev/null || skip "no namespaces here"
 ls "$build"/packages/*.deb | sed 's|.*/||'
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+group=
+clean() {
+	# what systemd made in its own group of processes, all of which have ended
+	[ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+	rm -rf "$work"
+}
+trap clean EXIT
 mkdir "$work/ram"
+apart=(unshare --mount --pid --fork --kill-child --uts --ipc)
+
 code=0
-unshare --mount --pid --fork --kill-child "$here/copy.sh" "$work/ram" "$here/use.sh" "$build/packages" || code=$?
+"${apart[@]}" "$here/copy.sh" "$work/ram" "$build/packages" use.sh || code=$?
 [ $code != 77 ] || skip "no copy of this machine can be mounted here"
-exit $code
+[ $code = 0 ] || exit $code
+
+# The same with a systemd of its own, which needs a cgroup of its own.
+drill() {
+	local parent
+	for parent in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+		[ "$(stat -f -c %T "$parent" 2>/dev/null)" = cgroup2fs ] || continue
+		group=$parent$(sed -n 's/^0:://p' /proc/self/cgroup | sed 's|^/$||')/slabd-test-$$
+		mkdir "$group" 2>/dev/null && return
+	done
+	group=
+	return 1
+}
+if [ ! -x /lib/systemd/systemd ] || ! unshare --cgroup true 2>/dev/null || ! drill; then
+	echo "package: no systemd can be started here: units are not tried"
+	exit 0
+fi
+export OUT=$work/out
+touch "$OUT"
+bash -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' - "$group" timeout -k 10 400 "${apart[@]}" --cgroup \
+	"$here/copy.sh" "$work/ram" "$build/packages" boot drill.sh >"$work/console" 2>&1 || true
+if ! grep -q '^booted' "$OUT"; then
+	tail -5 "$work/console"
+	echo "package: systemd does not come up here: units are not tried"
+	exit 0
+fi
+[ "$(tail -1 "$OUT")" = "drill: well" ] || { cat "$OUT" >&2; tail -20 "$work/console" >&2; exit 1; }
+echo "package: under systemd, a client went on over kill -9, restart, reload and upgrade"
