@@ -65,7 +65,7 @@ static bool orphans_step(struct job *job, uint64_t deadline)
 
 	for (; o->unit < units; o->unit++) {
 		uint32_t word = load_relaxed(&pool->segment.slab_table[o->unit]);
-		struct cache *cache = word ? pool->caches[slab_word_cache(word)] : NULL;
+		struct cache *cache = registry_of_word(pool, word);
 		const struct geometry *g;
 
 		if (!cache || cache->releasing || (o->cache && o->cache != cache->view.id))

@@ -231,7 +231,7 @@ void reclaim_worker(struct pool *pool)
 	}
 	for (uint32_t unit = EXTENT_UNITS; unit < heap_units(pool); unit++) {
 		uint32_t word = load_relaxed(&pool->segment.slab_table[unit]);
-		struct cache *cache = word ? pool->caches[slab_word_cache(word)] : NULL;
+		const struct cache *cache = registry_of_word(pool, word);
 
 		if (cache && cache->view.word == word)
 			finish_frees(cache, unit);

@@ -54,6 +54,15 @@ int registry_open_cache(struct pool *pool, uint32_t client, const char *name, ui
 int registry_find(struct pool *pool, uint32_t client, uint32_t id, uint64_t serial,
 		  struct cache **ret, struct result *result);
 
+/* The cache that a word of the slab table names; NULL: none, as in a damaged file. */
+static inline struct cache *registry_of_word(const struct pool *pool, uint32_t word)
+{
+	uint32_t id = slab_word_cache(word);
+	struct cache *cache = id <= pool->segment.max_caches ? pool->caches[id] : NULL;
+
+	return cache && cache->view.word == word ? cache : NULL;
+}
+
 /* By name, among those that have one: NULL if there is none. */
 struct cache *registry_by_name(struct pool *pool, const char *name);
 

@@ -122,14 +122,11 @@ int slab_open(struct pool *pool)
 
 	for (uint32_t unit = 0; unit < units; unit++) {
 		uint32_t word = load_relaxed(&pool->segment.slab_table[unit]);
-		struct cache *cache;
+		struct cache *cache = registry_of_word(pool, word);
 		int r;
 
-		if (word == SLAB_WORD_NONE)
-			continue;
-		cache = pool->caches[slab_word_cache(word)];
 		if (!cache)
-			continue; /* a release clears the table before the descriptor */
+			continue;
 		r = slab_adopt(cache, unit);
 		if (r < 0)
 			return r;
