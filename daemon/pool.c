@@ -110,12 +110,14 @@ static int depot_map_open(struct pool *pool)
 		if (!cache)
 			continue;
 		pages = cache->view.geometry.magazine_bytes * RACK_MAGAZINES / PAGE_BYTES;
-		for (uint32_t rack = 0; rack < load_relaxed(&cache->view.desc->racks); rack++)
-			for (uint32_t i = 0; i < pages; i++) {
-				uint32_t page = load_relaxed(&cache->view.rack_table[rack]) - 1 + i;
+		for (uint32_t rack = 0; rack < load_relaxed(&cache->view.desc->racks); rack++) {
+			uint64_t first = load_relaxed(&cache->view.rack_table[rack]);
 
+			if (!first || first - 1 + pages > pool->segment.super->depot_pages)
+				continue; /* a damaged file; the audit will say so */
+			for (uint64_t page = first - 1; page < first - 1 + pages; page++)
 				pool->depot_used[page / 64] |= UINT64_C(1) << page % 64;
-			}
+		}
 	}
 	return 0;
 }
