@@ -323,6 +323,16 @@ void job_add(struct pool *pool, struct job *job)
 	TAILQ_INSERT_TAIL(&pool->jobs, job, link);
 }
 
+void job_result(const struct job *job, struct result *result)
+{
+	if (!job->broken)
+		return;
+	result->status = -EIO;
+	snprintf(result->why, sizeof(result->why),
+		 "segment %s is damaged: memory under it is gone; see slabd's log",
+		 job->pool->name);
+}
+
 void job_forget(struct pool *pool, const void *waiter)
 {
 	struct job *job;
@@ -364,6 +374,7 @@ bool pool_run(struct pool *pool)
 	    first == TAILQ_FIRST(&pool->jobs)) {
 		/* it met a hole and would meet it again; what it answers now is what it has */
 		TAILQ_REMOVE(&pool->jobs, first, link);
+		first->broken = true;
 		first->finish(first);
 	}
 	return !TAILQ_EMPTY(&pool->jobs);

@@ -44,6 +44,7 @@ struct job {
 	void (*finish)(struct job *job);
 	void (*drop)(struct job *job);
 	void *waiter; /* who is told; NULL: nobody (any more) */
+	bool broken;  /* it met a hole in the segment's memory and did not come to its end */
 };
 
 TAILQ_HEAD(job_list, job);
@@ -113,6 +114,8 @@ void pool_damage(struct pool *pool, const char *what);
 uint64_t pool_now(void);
 
 void job_add(struct pool *pool, struct job *job);
+/* For its finish: -EIO and why, if it is broken. */
+void job_result(const struct job *job, struct result *result);
 /* The waiter is gone: its jobs go on, but tell nobody. */
 void job_forget(struct pool *pool, const void *waiter);
 

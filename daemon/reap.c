@@ -92,6 +92,7 @@ static void shrink_finish(struct job *job)
 	struct shrink_job *s = (struct shrink_job *)job;
 	struct result result = {0};
 
+	job_result(job, &result);
 	if (job->waiter)
 		s->done(job->waiter, &result, s->bytes);
 	free(s);

@@ -414,7 +414,9 @@ static void destroy_finish(struct job *job)
 	struct result result = {0};
 	struct cache *cache;
 
-	if (registry_find(job->pool, d->client, d->id, d->serial, &cache, &result) == 0) {
+	job_result(job, &result);
+	if (result.status == 0 &&
+	    registry_find(job->pool, d->client, d->id, d->serial, &cache, &result) == 0) {
 		if (d->live && !cache->unlinked)
 			FAIL(&result, -EBUSY,
 			     "cache \"%s\": %llu objects are live; free them first (slabctl "

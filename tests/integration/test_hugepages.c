@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/internal.h"
 #include "tests/support/child.h"
 #include "tests/support/daemon_fixture.h"
 
@@ -237,6 +239,52 @@ Test(hugepages, pool_that_runs_dry)
 	cr_assert_geq(again, 5 * 2000);
 	slabd_free_bulk(cache, n + again, objects);
 	slabd_detach(slabd);
+}
+
+static void attach_in_vain(void *arg)
+{
+	struct slabd *slabd;
+
+	(void)arg;
+	CHECK(slabd_attach(&slabd, d.socket) == -EIO);
+	CHECK(strcmp(slabd_error(), "segment main is damaged and takes no new clients; see slabd's "
+				    "log") == 0);
+}
+
+/* A client punches holes, and there is nothing to fill them with: slabd survives its SIGBUS, says so, and
+ * answers on. */
+Test(hugepages, hole_in_an_empty_pool)
+{
+	struct slabd_cache *cache, *other;
+	struct slabd *slabd;
+	pid_t worker;
+
+	if (!have_pages(NEEDED))
+		return;
+	daemon_start(&d, "--hugepages=require", NULL);
+	worker = daemon_worker(&d);
+	slabd = attach_to(d.socket);
+	cache = cache_of(slabd, "thing", 1000, SLABD_RECLAIM);
+	other = cache_of(slabd, "other", 1000, 0);
+	cr_assert_eq(slabd_alloc_bulk(cache, 0, 5000, objects), 5000, "%s", slabd_error());
+	cr_assert_eq(madvise(slabd->segment.heap, slabd->segment.heap_bytes, MADV_REMOVE), 0);
+	cr_assert(set_free(0));
+	cr_assert_eq(slabd_cache_destroy(cache), -EIO, "%s", slabd_error());
+	cr_assert_eq(slabd_cache_shrink(cache), -EIO, "%s", slabd_error());
+	cr_assert_str_eq(slabd_error(), "segment main is damaged: memory under it is gone; see "
+					"slabd's log");
+	cr_assert(daemon_logged(&d,
+				"error: segment main is damaged: memory under it is gone (SIGBUS); "
+				"a client punched a hole, or the hugepage pool shrank.  Nothing "
+				"more is handed out of it; restart slabd and its clients\n"));
+	cr_assert(daemon_stats(&d).damaged);
+	errno = 0;
+	cr_assert_null(slabd_alloc(other, 0));
+	cr_assert_eq(errno, EIO, "%s", slabd_error());
+	slabd_detach(slabd);
+	cr_assert_eq(child_run(attach_in_vain, NULL), 0);
+	cr_assert_eq(daemon_worker(&d), worker);
+	daemon_stop(&d);
 }
 
 /* The worker's death on hugetlb: the next one takes the same pages. */
