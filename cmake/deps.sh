@@ -19,7 +19,9 @@ library libprotobuf-c libprotobuf-c-dev
 library criterion libcriterion-dev
 library jansson libjansson-dev
 library inih libinih-dev
+library ncursesw libncurses-dev
 header uthash.h uthash-dev
+header sys/sdt.h systemtap-sdt-dev
 header stdlib.h libc6-dev
 for word; do
 	case $word in

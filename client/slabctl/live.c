@@ -58,7 +58,7 @@ struct traffic live_cache_traffic(const struct cache_row *now, const struct cach
 }
 
 /* Lists come in the order of ids, so the cache of the same place is the likely one. */
-static const struct cache_row *find(const struct moment *moment, uint64_t serial, size_t hint)
+const struct cache_row *live_find(const struct moment *moment, uint64_t serial, size_t hint)
 {
 	const struct cache_row *rows = moment->caches.rows;
 
@@ -70,11 +70,6 @@ static const struct cache_row *find(const struct moment *moment, uint64_t serial
 	return NULL;
 }
 
-const struct cache_row *live_find(const struct moment *moment, uint64_t serial)
-{
-	return find(moment, serial, 0);
-}
-
 struct traffic live_traffic(const struct moment *now, const struct moment *before)
 {
 	const struct cache_row *rows = now->caches.rows;
@@ -83,7 +78,7 @@ struct traffic live_traffic(const struct moment *now, const struct moment *befor
 
 	for (size_t i = 0; i < now->caches.n; i++) {
 		struct traffic one = live_cache_traffic(
-			&rows[i], before ? find(before, rows[i].serial, i) : NULL);
+			&rows[i], before ? live_find(before, rows[i].serial, i) : NULL);
 
 		sum.allocs += one.allocs;
 		sum.frees += one.frees;

@@ -30,8 +30,8 @@ struct traffic {
 struct traffic live_cache_traffic(const struct cache_row *now, const struct cache_row *before);
 /* Of all caches; before NULL: since slabd started. */
 struct traffic live_traffic(const struct moment *now, const struct moment *before);
-/* The cache of this serial; NULL: it was not there. */
-const struct cache_row *live_find(const struct moment *moment, uint64_t serial);
+/* The cache of this serial, likely the one with this number in the list; NULL: it was not there. */
+const struct cache_row *live_find(const struct moment *moment, uint64_t serial, size_t hint);
 
 /* So many a second, rounded. */
 uint64_t live_rate(uint64_t count, uint64_t span_ms);

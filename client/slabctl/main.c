@@ -23,6 +23,7 @@ const struct verb verbs[] = {
 	{"orphans", "[NAME]", "objects that outlived their owner", TAKES_FREE | TAKES_YES, false,
 	 verb_orphans},
 	{"evict", "PID", "kill a client and take back what it holds", TAKES_YES, false, verb_evict},
+	{"top", "", "the caches, live, as slabtop", TAKES_TOP, false, verb_top},
 	{"stat", "[DELAY [COUNT]]", "what happens, a line an interval, as vmstat", 0, false,
 	 verb_stat},
 	{"events", "", "what happened lately", TAKES_FOLLOW, false, verb_events},

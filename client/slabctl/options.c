@@ -83,7 +83,7 @@ static bool live_option(struct order *order, int key, const char *text)
 		order->delay_ms = value_seconds("--delay", text);
 		return true;
 	case 's':
-		order->sort = text;
+		order->sort = value_sort(text);
 		return true;
 	case 'f':
 		order->follow = true;

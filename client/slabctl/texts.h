@@ -13,6 +13,7 @@
 #define TEXT_NO_SECONDS	   "%s \"%.63s\": must be seconds, %.1f to %d"
 #define TEXT_UNITS	   ", in bytes or with K or M behind it"
 #define TEXT_NO_SETTING	   "set: \"%.63s\": must be KEY=NUMBER or KEY=default; see slabctl set --help"
+#define TEXT_NO_SORT	   "sort \"%.63s\": is none of the letters a b c l n o p s u k r w"
 #define TEXT_NO_FLAG	   "flag \"%.63s\": is none of reclaim, strict, hwalign"
 #define TEXT_NO_PID	   "pid \"%.63s\": must be a whole number, 1 to %d; see slabctl clients"
 #define TEXT_NAME_LENGTH \
@@ -55,6 +56,11 @@
 #define TEXT_AWAY	 "%s; going on until it answers"
 #define TEXT_BACK	 "slabd at %s answers again"
 #define TEXT_EVENTS_LOST "%llu events before these are gone; slabd's log has them"
+
+#define TEXT_TOP_AWAY	 "away: %s"
+#define TEXT_TOP_WAITING "no answer from slabd for %llu s; q ends"
+#define TEXT_TOP_BATCH	 "top: there is no terminal to draw on; to print frames: slabctl top -b"
+#define TEXT_NO_TERMINAL "top: this terminal can't be drawn on; set TERM, or: slabctl top -b"
 
 /* ---- findings */
 #define TEXT_NO_CACHE	"cache \"%s\": there is none; see slabctl caches"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/slabctl/exits.h"
+#include "client/slabctl/frame.h"
 #include "client/slabctl/output.h"
 #include "client/slabctl/texts.h"
 #include "proto/limits.h"
@@ -113,6 +114,13 @@ void value_name(const char *name)
 	for (const char *c = name; *c; c++)
 		if (!isascii(*c) || !(isalnum((unsigned char)*c) || strchr("_.-", *c)))
 			usage(TEXT_NAME_LETTERS, name);
+}
+
+const char *value_sort(const char *text)
+{
+	if (!*text || text[1] || !frame_sort_name(*text))
+		usage(TEXT_NO_SORT, text);
+	return text;
 }
 
 int value_pid(const char *text)

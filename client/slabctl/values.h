@@ -18,6 +18,7 @@ uint32_t value_flags(const char *list); /* GEOMETRY_*, by name, with commas betw
 int value_pid(const char *text);
 /* KEY=NUMBER or KEY=default. */
 struct setting value_setting(const char *text);
-void value_name(const char *name); /* checks it */
+const char *value_sort(const char *text); /* a letter that top sorts by */
+void value_name(const char *name);	  /* checks it */
 
 #endif

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #define WORDS_MAX    64
 #define DEADLINE_MS  60000 /* of one run: far beyond what slabctl allows itself */
@@ -215,14 +217,58 @@ void ctl_follow_until(struct ctl_follow *follow, const char *text)
 		MUST(follow_take(follow));
 }
 
-void ctl_follow_stop(struct ctl_follow *follow)
+int ctl_follow_end(struct ctl_follow *follow)
 {
-	MUST(kill(follow->pid, SIGINT) == 0);
 	while (follow_take(follow))
 		;
 	close(follow->out_fd);
-	close(follow->error_fd);
+	if (follow->error_fd >= 0)
+		close(follow->error_fd);
 	reap(follow->pid);
+	return result.code;
+}
+
+void ctl_follow_stop(struct ctl_follow *follow)
+{
+	MUST(kill(follow->pid, SIGINT) == 0);
+	ctl_follow_end(follow);
+}
+
+void ctl_follow_on_terminal(struct ctl_follow *follow, unsigned lines, unsigned columns,
+			    const char *first, ...)
+{
+	struct winsize size = {.ws_row = (unsigned short)lines, .ws_col = (unsigned short)columns};
+	struct words words;
+	va_list arguments;
+	int slave;
+
+	va_start(arguments, first);
+	words = collect(first, arguments);
+	va_end(arguments);
+	memset(follow, 0, sizeof(*follow));
+	follow->error_fd = -1;
+	MUST(openpty(&follow->out_fd, &slave, NULL, NULL, &size) == 0);
+	MUST((follow->pid = fork()) >= 0);
+	if (follow->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(follow->out_fd);
+		if (login_tty(slave) < 0) /* a resize is a signal to whose terminal it is */
+			_exit(124);
+		become(&words, 0, 1, 2);
+	}
+	close(slave);
+}
+
+void ctl_follow_type(struct ctl_follow *follow, const char *keys)
+{
+	MUST(write(follow->out_fd, keys, strlen(keys)) == (ssize_t)strlen(keys));
+}
+
+void ctl_follow_resize(struct ctl_follow *follow, unsigned lines, unsigned columns)
+{
+	struct winsize size = {.ws_row = (unsigned short)lines, .ws_col = (unsigned short)columns};
+
+	MUST(ioctl(follow->out_fd, TIOCSWINSZ, &size) == 0);
 }
 
 unsigned ctl_terminal_columns;

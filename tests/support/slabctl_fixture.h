@@ -45,7 +45,7 @@ const struct ctl_run *ctl_on_terminal(const char *answer, const char *first, ...
 /* One that goes on until it is stopped; what it has printed so far. */
 struct ctl_follow {
 	pid_t pid;
-	int out_fd, error_fd;
+	int out_fd, error_fd; /* of a terminal: the master, and -1 */
 	char out[64 << 10], error[64 << 10];
 };
 
@@ -54,6 +54,14 @@ void ctl_follow_start(struct ctl_follow *follow, const char *first, ...) __attri
 void ctl_follow_until(struct ctl_follow *follow, const char *text);
 /* Ends it by SIGINT. */
 void ctl_follow_stop(struct ctl_follow *follow);
+/* Waits until it ends by itself: its exit code. */
+int ctl_follow_end(struct ctl_follow *follow);
+
+/* On a terminal of this size: all that it prints is in out; keys can be typed. */
+void ctl_follow_on_terminal(struct ctl_follow *follow, unsigned lines, unsigned columns,
+			    const char *first, ...) __attribute__((sentinel));
+void ctl_follow_type(struct ctl_follow *follow, const char *keys);
+void ctl_follow_resize(struct ctl_follow *follow, unsigned lines, unsigned columns);
 
 extern unsigned ctl_terminal_columns; /* of the terminal; 0: it does not say */
 
