@@ -27,6 +27,7 @@ const struct verb verbs[] = {
 	{"stat", "[DELAY [COUNT]]", "what happens, a line an interval, as vmstat", 0, false,
 	 verb_stat},
 	{"events", "", "what happened lately", TAKES_FOLLOW, false, verb_events},
+	{"doctor", "", "what is wrong, and the command that mends it", 0, true, verb_doctor},
 	{"ping", "", "is slabd there? The exit code says", TAKES_WAIT, true, verb_ping},
 };
 const size_t nverbs = LENGTH(verbs);

@@ -77,4 +77,44 @@
 #define TEXT_MAP_CUT	"the map shows the first %zu of %llu slabs"
 #define TEXT_NO_WRITING "standard output: %s; the output is not complete"
 
+/* ---- what doctor finds */
+#define TEXT_DOCTOR_KERNEL     "Linux %s; %d.%d or later is needed"
+#define TEXT_DOCTOR_NO_SOCKET  "%s: %s; slabd does not run there"
+#define TEXT_DOCTOR_OTHER_FILE "%s is no socket"
+#define TEXT_DOCTOR_FORBIDDEN  "%s belongs to %s:%s, mode %04o: not for user %u"
+#define TEXT_DOCTOR_SOCKET     "%s of %s:%s, mode %04o"
+#define TEXT_DOCTOR_STOPPED    "the %s, pid %d, is stopped"
+#define TEXT_DOCTOR_CRASHING                                                                      \
+	"the keeper, pid %d, is there and no worker answered in %u ms; it may be crashing again " \
+	"and again"
+#define TEXT_DOCTOR_ANSWERS "slabd %s answers, worker pid %llu"
+#define TEXT_DOCTOR_VERSION "slabd %s answers, this slabctl is %s; install the same release of both"
+#define TEXT_DOCTOR_NO_HEAP "slabd has not said its size, so of the default one"
+#define TEXT_DOCTOR_THP	    "2 MiB pages made from ordinary memory, which is nearly as good"
+#define TEXT_DOCTOR_PAGES   "4 KiB pages"
+#define TEXT_DOCTOR_HUGE_POOL                                                                    \
+	"%s; of hugetlb %llu pages are free, %llu are needed for %llu MiB: limited by the free " \
+	"pool"
+#define TEXT_DOCTOR_HUGE_CGROUP                                                                   \
+	"%s; of hugetlb %llu pages are free, %llu are needed: limited to %llu MiB by the cgroup " \
+	"(%s), %llu MiB in use"
+#define TEXT_DOCTOR_HUGE_FREE	"%s; of hugetlb %llu pages are free, %llu are needed for %llu MiB"
+#define TEXT_DOCTOR_HUGE_OK	"heap of %llu MiB on hugetlb pages"
+#define TEXT_DOCTOR_FILES	"heap of %llu MiB in %s"
+#define TEXT_DOCTOR_MEMORY_FREE "no cgroup limits it"
+#define TEXT_DOCTOR_MEMORY_OK	"%llu MiB allowed by the cgroup (%s), %llu MiB in use"
+#define TEXT_DOCTOR_MEMORY                                                                    \
+	"%llu MiB allowed by the cgroup (%s), %llu MiB in use; a heap of which %llu more of " \
+	"%llu MiB may be taken does not fit"
+#define TEXT_DOCTOR_NO_LIMITS  "the limits of pid %d can't be read"
+#define TEXT_DOCTOR_OPEN_OK    "%llu open files allowed, %llu needed for %llu clients"
+#define TEXT_DOCTOR_OPEN       TEXT_DOCTOR_OPEN_OK "; some clients will be refused"
+#define TEXT_DOCTOR_WHOLE      "no memory of it is gone"
+#define TEXT_DOCTOR_NO_RESTART "the worker was never restarted"
+#define TEXT_DOCTOR_RESTARTS   "the worker was restarted %llu times in %s"
+#define TEXT_DOCTOR_FAR	       "%llu of %llu %s"
+#define TEXT_DOCTOR_NEAR       TEXT_DOCTOR_FAR ": near the limit"
+#define TEXT_DOCTOR_NO_ORPHANS "none"
+#define TEXT_DOCTOR_ORPHANS    "%llu objects (%s) outlived their owners"
+
 #endif

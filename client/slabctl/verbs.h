@@ -64,6 +64,7 @@ int verb_evict(struct query *query, const struct order *order);
 int verb_set(struct query *query, const struct order *order);
 int verb_events(struct query *query, const struct order *order);
 int verb_top(struct query *query, const struct order *order);
+int verb_doctor(struct query *query, const struct order *order);
 int verb_stat(struct query *query, const struct order *order);
 int verb_ping(struct query *query, const struct order *order);
 

@@ -367,4 +367,10 @@ Test(slabctl_peers, with_a_damaged_segment)
 	cr_assert_not_null(strstr(run->error, "damaged"));
 	cr_assert_not_null(strstr(run->error, "slabctl audit"));
 	cr_assert_not_null(strstr(run->out, "12 worker restarts"));
+	run = against(damaged, "doctor", NULL);
+	cr_assert_eq(run->code, 1);
+	cr_assert_not_null(strstr(run->out, "FAIL  segment    the segment is damaged"), "%s",
+			   run->out);
+	cr_assert_not_null(strstr(run->out, "12 times"));
+	cr_assert_not_null(strstr(run->out, "7.7.7 answers, this slabctl is"));
 }
