@@ -3,6 +3,7 @@
 #include "tests/crash/crash.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -144,6 +145,18 @@ static void plain_thread_without_memory(void)
 {
 	plain_thread();
 	lies.mmap = 1;
+}
+
+static void plain_thread_without_wiping(void)
+{
+	plain_thread();
+	lies.madvise = 1;
+}
+
+static void plain_thread_without_key(void)
+{
+	plain_thread();
+	lies.setspecific = 1;
 }
 
 static void plain_1(void)
@@ -380,6 +393,14 @@ static void plain_orphan(void)
 	front(object_by(world.tomb_id, 0));
 }
 
+static void plain_first_and_locked(void)
+{
+	plain();
+	be_impatient();
+	pthread_mutex_lock(&me->identity->lock);
+	front(theirs(0));
+}
+
 static void plain_theirs_at_first(void)
 {
 	plain();
@@ -538,7 +559,7 @@ static void plain_handle_alone(void)
 
 /* ---------------------------------------------------------------- bulk */
 
-static unsigned bulk;
+static size_t bulk;
 static unsigned bulk_flags;
 
 static void do_alloc_bulk(void)
@@ -588,6 +609,12 @@ static void plain_bulk_full(void)
 {
 	plain_1();
 	bulk = MOST;
+}
+
+static void plain_bulk_huge(void)
+{
+	plain_1();
+	bulk = SIZE_MAX;
 }
 
 static void plain_bulk_badly(void)
@@ -708,11 +735,41 @@ static void plain_two_threads(void)
 	static int ready;
 	pthread_t thread;
 
-	plain_two_magazines();
+	plain_two_magazines(); /* and the depot has some, as only this thread can ask its tracer */
 	if (pthread_create(&thread, NULL, sleeper, &ready))
 		die("victim: no thread");
 	while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
 		sched_yield();
+}
+
+/* A thread whose table comes after that of another. */
+static void plain_second_thread(void)
+{
+	plain_two_threads();
+	slabd_fast_slots = world.no_slots;
+}
+
+static void plain_second_thread_works(void)
+{
+	plain_second_thread();
+	take(1);
+}
+
+/* As when the library is loaded: an operation, since whatever is of it runs before main. */
+static void do_load(void)
+{
+	void (*init)(void) = (void (*)(void))symbol_find("process_init"); // NOLINT
+
+	init();
+}
+
+static void do_load_without_key(void)
+{
+	static pthread_key_t keys[PTHREAD_KEYS_MAX];
+
+	for (unsigned i = 0; i < PTHREAD_KEYS_MAX && !pthread_key_create(&keys[i], NULL); i++)
+		;
+	do_load();
 }
 
 #define CASE(name_, cache_, prepare_, operate_, ...)                                          \
@@ -725,6 +782,11 @@ const struct crash_case client_cases[] = {
 	CASE("alloc, first", PLAIN, plain, do_alloc),
 	CASE("alloc, first of a thread", PLAIN, plain_thread, do_alloc),
 	CASE("alloc, no memory for a table", PLAIN, plain_thread_without_memory, do_alloc),
+	CASE("alloc, no memory that is wiped", PLAIN, plain_thread_without_wiping, do_alloc),
+	CASE("alloc, no key", PLAIN, plain_thread_without_key, do_alloc),
+	CASE("alloc, second thread", PLAIN, plain_second_thread, do_alloc),
+	CASE("load", PLAIN, plain, do_load, .from = "process_init"),
+	CASE("load, no key", PLAIN, plain, do_load_without_key, .from = "process_init"),
 	CASE("alloc, first, NOWAIT", PLAIN, plain, do_alloc_nowait),
 	CASE("alloc, magazine", PLAIN, plain_1, do_alloc, .core = true),
 	CASE("alloc, magazine, ZERO", PLAIN, plain_1, do_alloc_zero),
@@ -761,6 +823,7 @@ const struct crash_case client_cases[] = {
 	CASE("free, park once more", PLAIN, plain_parked_twice, do_free),
 	CASE("free, another's", PLAIN, plain_theirs, do_free, .core = true),
 	CASE("free, another's at first", PLAIN, plain_theirs_at_first, do_free),
+	CASE("free, at first, no lock", PLAIN, plain_first_and_locked, do_free),
 	CASE("free, orphan", PLAIN, plain_orphan, do_free),
 	CASE("free, strict", STRICT, strict_2, do_free),
 	CASE("free, strict, another's", STRICT, strict_theirs, do_free),
@@ -794,6 +857,7 @@ const struct crash_case client_cases[] = {
 	CASE("alloc_bulk, ZERO", PLAIN, plain_bulk_zero, do_alloc_bulk),
 	CASE("alloc_bulk, dry, NOWAIT", PLAIN, plain_bulk_dry, do_alloc_bulk),
 	CASE("alloc_bulk, heap full", PLAIN, plain_bulk_full, do_alloc_bulk),
+	CASE("alloc_bulk, huge", PLAIN, plain_bulk_huge, do_alloc_bulk),
 	CASE("alloc_bulk, unknown flag", PLAIN, plain_bulk_badly, do_alloc_bulk),
 	CASE("free_bulk, magazine", PLAIN, plain_free_3, do_free_bulk),
 	CASE("free_bulk, more than one", PLAIN, plain_free_7, do_free_bulk),
@@ -803,7 +867,7 @@ const struct crash_case client_cases[] = {
 	CASE("flush, two caches", PLAIN, plain_and_strict, do_flush),
 	CASE("flush, no table", PLAIN, plain_no_table, do_flush),
 	CASE("thread exit", PLAIN, plain_parked, do_exit, .from = "on_thread_exit"),
-	CASE("thread exit, another stays", PLAIN, plain_two_threads, do_exit,
+	CASE("thread exit, another stays", PLAIN, plain_second_thread_works, do_exit,
 	     .from = "on_thread_exit"),
 	CASE("close", PLAIN, plain_two_magazines, do_close, .core = true),
 	CASE("close, two threads", PLAIN, plain_two_threads, do_close),

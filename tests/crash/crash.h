@@ -23,7 +23,7 @@ struct slabd_fast_slot;
 
 /* The heap has room for SLABS slabs, whichever caches they belong to: all caches of the world have
  * objects of one size, so that an object's place says where its tag is. */
-#define SLABS	       4u
+#define SLABS	       6u
 #define SLAB_OBJECTS   10u
 #define OBJECT_BYTES   100000u
 #define ROUNDS	       3u /* of a magazine */
@@ -60,6 +60,8 @@ struct world {
 extern struct world world;
 
 void world_open(void);
+/* Ends this process; silently in a victim whose shape may be out of reach. */
+extern bool die_silently;
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* All words of the four regions that any protocol step may write. */
@@ -68,6 +70,9 @@ void image_take(const struct side *side, char *image);
 void image_put(const struct side *side, const char *image);
 bool image_is(const struct side *side, const char *image);
 uint64_t image_hash(const char *image);
+
+/* Every rack that the pool has is in an image. */
+bool world_has_all_racks(const struct pool *pool);
 
 /* The slab table and all tags. */
 struct objects {
@@ -124,16 +129,22 @@ struct crash_case {
 	bool hostile; /* somebody wrote where he should not: all that is asked for is that slabd lives */
 };
 
+/* A client's death as the worker goes through it, and a worker's start; client: who is dead. */
+extern const struct crash_case recovery_by_worker, recovery_by_restart;
+extern uint32_t recovery_client;
+
 extern const struct crash_case client_cases[], worker_cases[];
 extern const unsigned client_cases_n, worker_cases_n;
 
 /* What goes wrong in the victim, for the paths behind it. */
 struct lies {
 	unsigned calloc, malloc, mmap; /* the how many-th call from now on fails; 0: none */
-	bool extent;		       /* there is no memory for an extent */
-	bool refuse;		       /* no connection is to be had */
-	bool deaf;		       /* calls are answered, but nothing is done */
-	bool reject;		       /* calls are answered -ENOMEM */
+	unsigned madvise, setspecific;
+	bool extent; /* there is no memory for an extent */
+	bool frozen; /* time stands still: a slice of pool_run has no end */
+	bool refuse; /* no connection is to be had */
+	bool deaf;   /* calls are answered, but nothing is done */
+	bool reject; /* calls are answered -ENOMEM */
 };
 extern struct lies lies;
 
@@ -153,11 +164,27 @@ struct trace {
 	uint32_t n, room;
 	uint64_t steps;
 	struct objects before, after;
-	uint32_t client; /* the victim's id, or the last client's that it made */
+	uint32_t client;  /* the victim's id, or of the client that it played last; 0: none */
+	uint32_t first;	  /* of two victims, the client that was killed before; 0: none */
+	bool client_dies; /* and not only its worker */
+
+	/* what happens in the midst of the operation, when there are so many points; then the operation
+	 * is stepped on, or run to its end at full speed, where the only point is */
+	void (*meanwhile)(void *arg);
+	void *arg;
+	uint32_t meanwhile_at;
+	bool then_run;
 };
 
-/* Steps the case's operation from start (an image), or dies. */
-void trace_run(struct trace *trace, const struct crash_case *crash_case, const char *start);
+/* Steps the case's operation from start (an image).  False if its shape can't be had from there, which
+ * is an error from world.base. */
+bool trace_run(struct trace *trace, const struct crash_case *crash_case, const char *start);
+/* Steps the case's operation on the live side as it is, until there are so many points, and kills.  The
+ * client that the victim had played before, if any, is in *client. */
+bool trace_kill_at(const struct crash_case *crash_case, uint32_t points, uint32_t *client);
+/* A new worker for the live side. */
+void live_open(void);
+void live_close(void);
 void trace_free(struct trace *trace);
 
 /* ---------------------------------------------------------------- recover.c */
@@ -185,8 +212,16 @@ const char *symbol_at(uintptr_t pc, char *text, size_t bytes);
  * unreached.txt allows. */
 int unreached_report(bool verbose);
 
+/* ---------------------------------------------------------------- suites.c */
+
+/* Each does what is to be done about one case; sample: every so many states only. */
+void suite_single(const struct crash_case *c, unsigned sample);
+void suite_recovery(const struct crash_case *c, unsigned sample);
+void suite_pairs(const struct crash_case *c, unsigned sample);
+void suite_meanwhile(const struct crash_case *c, unsigned sample);
+
 struct totals {
-	_Atomic uint64_t cases, steps, points, recoveries, failures;
+	_Atomic uint64_t cases, steps, points, recoveries, failures, skipped;
 	_Atomic uint32_t next;
 };
 extern struct totals *totals;

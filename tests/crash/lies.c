@@ -2,8 +2,10 @@
 #include "tests/crash/crash.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 struct lies lies;
 
@@ -35,4 +37,33 @@ void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int fd, off_
 		return __real_mmap(address, bytes, prot, flags, fd, offset);
 	errno = ENOMEM;
 	return MAP_FAILED;
+}
+
+int __real_clock_gettime(clockid_t id, struct timespec *time);
+int __wrap_clock_gettime(clockid_t id, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *time)
+{
+	if (!lies.frozen)
+		return __real_clock_gettime(id, time);
+	*time = (struct timespec){.tv_sec = 1};
+	return 0;
+}
+
+int __real_madvise(void *address, size_t bytes, int advice);
+int __wrap_madvise(void *address, size_t bytes, int advice);
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+
+int __wrap_madvise(void *address, size_t bytes, int advice)
+{
+	if (!fails(&lies.madvise))
+		return __real_madvise(address, bytes, advice);
+	errno = ENOMEM;
+	return -1;
+}
+
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
+{
+	return fails(&lies.setspecific) ? ENOMEM : __real_pthread_setspecific(key, value);
 }

@@ -14,8 +14,10 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,23 +27,22 @@ static double seconds(void)
 	return (double)pool_now() / 1e9;
 }
 
-static void run_case(const struct crash_case *c)
-{
-	double began = seconds(), stepped;
-	struct trace trace;
-	unsigned failures;
+/* ---------------------------------------------------------------- what is to be done */
 
-	trace_run(&trace, c, world.base);
-	stepped = seconds();
-	failures = recover_all(&trace);
-	printf("%-32s %8llu steps %6u states %8.3f s stepping %8.3f s recovering%s\n", c->name,
-	       (unsigned long long)trace.steps, trace.n, stepped - began, seconds() - stepped,
-	       failures ? "  FAILED" : "");
-	totals->cases++;
-	totals->steps += trace.steps;
-	totals->points += trace.n;
-	totals->failures += failures;
-	trace_free(&trace);
+struct task {
+	void (*suite)(const struct crash_case *c, unsigned sample);
+	const struct crash_case *crash_case;
+};
+
+static struct task tasks[1024];
+static unsigned tasks_n;
+
+static void add_tasks(void (*suite)(const struct crash_case *c, unsigned sample),
+		      const struct crash_case *cases, unsigned n, bool core, const char *only)
+{
+	for (unsigned i = 0; i < n; i++)
+		if ((!core || cases[i].core) && (!only || strstr(cases[i].name, only)))
+			tasks[tasks_n++] = (struct task){suite, &cases[i]};
 }
 
 /* On one CPU: tracer and victim take turns, and waking the other one there is quickest. */
@@ -55,36 +56,84 @@ static void pin(int job)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static void job_main(int job, const char *only)
+static void job_main(int job, unsigned sample)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(job);
 	world_open();
 	for (;;) {
 		unsigned i = totals->next++;
-		const struct crash_case *c;
 
-		if (i >= client_cases_n + worker_cases_n)
+		if (i >= tasks_n)
 			break;
-		c = i < client_cases_n ? &client_cases[i] : &worker_cases[i - client_cases_n];
-		if (!only || strstr(c->name, only))
-			run_case(c);
+		tasks[i].suite(tasks[i].crash_case, sample);
 	}
 	fflush(NULL);
 	_exit(0);
 }
 
+static void usage(void)
+{
+	fputs("usage: crash [-s kill|recovery|pairs|meanwhile] [-c CASE] [-n EVERY] [-j JOBS] "
+	      "[-u]\n"
+	      "  -s  this suite alone     -c  cases with this in their name\n"
+	      "  -n  every so many states in recovery, pairs and meanwhile; 1: all\n"
+	      "  -u  compare with unreached.txt; twice: and print the instructions\n",
+	      stderr);
+	exit(2);
+}
+
+static bool has(const char *suite, const char *name)
+{
+	return !suite || !strcmp(suite, name);
+}
+
 int main(int argc, char **argv)
 {
-	int jobs = 2, status, bad = 0;
+	const char *suite = NULL, *only = NULL;
+	unsigned sample = 3, jobs = 2, unreached = 0;
+	int status, bad = 0, option;
 	double began = seconds();
 
+	while ((option = getopt(argc, argv, "s:c:n:j:u")) != -1) {
+		if (option == 's')
+			suite = optarg;
+		else if (option == 'c')
+			only = optarg;
+		else if (option == 'n')
+			sample = (unsigned)atoi(optarg);
+		else if (option == 'j')
+			jobs = (unsigned)atoi(optarg);
+		else if (option == 'u')
+			unreached++;
+		else
+			usage();
+	}
+	if (!sample || !jobs || optind != argc)
+		usage();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	coverage_open();
-	for (int i = 0; i < jobs; i++)
+	if (has(suite, "recovery")) { /* the longest first */
+		add_tasks(suite_recovery, worker_cases, worker_cases_n, true, only);
+		add_tasks(suite_recovery, client_cases, client_cases_n, true, only);
+	}
+	if (has(suite, "pairs"))
+		add_tasks(suite_pairs, client_cases, client_cases_n, true, only);
+	if (has(suite, "meanwhile"))
+		add_tasks(suite_meanwhile, client_cases, client_cases_n, true, only);
+	if (has(suite, "kill")) {
+		add_tasks(suite_single, client_cases, client_cases_n, false, only);
+		add_tasks(suite_single, worker_cases, worker_cases_n, false, only);
+	}
+	for (unsigned i = 0; i < jobs; i++)
 		if (fork() == 0)
-			job_main(i, argc > 1 ? argv[1] : NULL);
-	while (wait(&status) > 0)
+			job_main((int)i, sample);
+	while (wait(&status) > 0) {
 		bad |= status;
+		if (WIFSIGNALED(status))
+			fprintf(stderr, "crash: signal %d ended the harness itself\n",
+				WTERMSIG(status));
+	}
 	printf("%llu cases, %llu kill points, %llu distinct states, %llu recoveries in %.1f s: "
 	       "%.0f "
 	       "points/s; %llu failures\n",
@@ -92,7 +141,15 @@ int main(int argc, char **argv)
 	       (unsigned long long)totals->points, (unsigned long long)totals->recoveries,
 	       seconds() - began, (double)totals->steps / (seconds() - began),
 	       (unsigned long long)totals->failures);
-	if (argc > 2)
-		unreached_report(argc > 3);
+	if (totals->skipped)
+		printf("%llu pairs had no state from which the second can begin\n",
+		       (unsigned long long)totals->skipped);
+	if (totals->cases != tasks_n) {
+		fprintf(stderr, "crash: %llu cases of %u came to their end\n",
+			(unsigned long long)totals->cases, tasks_n);
+		bad = 1;
+	}
+	if (unreached && unreached_report(unreached > 1))
+		bad = 1;
 	return bad ? 2 : totals->failures ? 1 : 0;
 }

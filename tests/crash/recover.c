@@ -71,6 +71,11 @@ static bool is_balanced(struct pool *pool, uint64_t objects_max, char *why)
 	return balanced;
 }
 
+static bool is_of_victims(const struct trace *trace, uint32_t owner)
+{
+	return owner && (owner == trace->client || owner == trace->first);
+}
+
 /* May the object be so, that was before and after when nobody died? */
 static bool object_is_right(const struct trace *trace, uint32_t before, uint32_t after,
 			    uint32_t now, bool reclaim, char *why)
@@ -85,13 +90,13 @@ static bool object_is_right(const struct trace *trace, uint32_t before, uint32_t
 		FAIL("freed, but a handle of before is not stale");
 	if (was_live && is_live && now != after && tag_generation(now) != tag_generation(before))
 		FAIL("alive, but a handle of before is stale");
-	if (is_live && tag_owner(now) != trace->client && tag_owner(now) != tag_owner(before))
+	if (is_live && !is_of_victims(trace, tag_owner(now)) && tag_owner(now) != tag_owner(before))
 		FAIL("its owner is %u", tag_owner(now));
 	if (before == after && was_live && !is_live &&
-	    (tag_owner(before) != trace->client || !reclaim))
+	    !(reclaim && is_of_victims(trace, tag_owner(before))) &&
+	    !(trace->first && tag_owner(before) == trace->first)) /* it may have been about to */
 		FAIL("it was freed, but nobody wanted that");
-	if (is_live && reclaim && tag_owner(now) == trace->client &&
-	    trace->crash_case->victim == VICTIM_CLIENT)
+	if (is_live && reclaim && trace->client_dies && is_of_victims(trace, tag_owner(now)))
 		FAIL("it has outlived its owner");
 	if (before == after && was_live && is_live && before != now)
 		FAIL("it was given away, but nobody wanted that");
@@ -270,6 +275,8 @@ static bool survivor_lives(struct pool *pool, const struct trace *trace, char *w
 		return false;
 	if (trace->client && !free_all_of(trace->client, why))
 		return false;
+	if (trace->first && !free_all_of(trace->first, why))
+		return false;
 	pool_tick(pool); /* goes on with releases that were under way */
 	run_jobs(pool);
 	if (!give_all_back(pool, why) || !take_all(trace->crash_case->cache, why) ||
@@ -286,6 +293,8 @@ static bool after_recovery(struct pool *pool, const struct trace *trace, char *w
 
 	if (trace->crash_case->hostile)
 		return true;
+	if (!world_has_all_racks(pool))
+		FAIL("the harness does not look at all racks");
 	if (pool->damage || pool_is_damaged(pool))
 		FAIL("the worker found damage");
 	if (!is_balanced(pool, UINT64_MAX, why))
@@ -293,8 +302,7 @@ static bool after_recovery(struct pool *pool, const struct trace *trace, char *w
 	objects_read(&now, &world.mirror);
 	if (!objects_are_right(trace, &now, why))
 		return false;
-	if (trace->client && trace->crash_case->victim == VICTIM_CLIENT &&
-	    clients_is_attached(pool, trace->client))
+	if (trace->client_dies && clients_is_attached(pool, trace->client))
 		FAIL("the dead client is still attached");
 	if (trace->crash_case->again && !trace->crash_case->again(pool, trace->client, why))
 		return false;
@@ -305,19 +313,31 @@ static bool after_recovery(struct pool *pool, const struct trace *trace, char *w
 	return survivor_lives(pool, trace, why);
 }
 
+/* Nobody has told the next worker: it sees that there is no such process. */
+static void mark_gone(uint32_t client)
+{
+	if (client)
+		side_record(&world.mirror, client)->pid = GONE_PID;
+}
+
 bool recover_one(const struct trace *trace, const struct kill_point *point, bool worker_lives,
 		 char *why)
 {
-	bool client = trace->client && trace->crash_case->victim == VICTIM_CLIENT, right;
 	struct pool *pool;
+	bool right;
 
 	image_put(&world.mirror, point->image);
-	if (client && !worker_lives)
-		side_record(&world.mirror, trace->client)->pid = GONE_PID;
+	if (!worker_lives) {
+		mark_gone(trace->client_dies ? trace->client : 0);
+		mark_gone(trace->first);
+	}
 	if (pool_open(&pool, "mirror", &world.mirror.backing, why, WHY) < 0)
 		return false;
-	if (client && worker_lives)
-		clients_died(pool, trace->client, NULL, NULL);
+	if (worker_lives) {
+		if (trace->client_dies)
+			clients_died(pool, trace->client, NULL, NULL);
+		clients_died(pool, trace->first, NULL, NULL);
+	}
 	run_jobs(pool);
 	right = after_recovery(pool, trace, why);
 	pool_close(pool);

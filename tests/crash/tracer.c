@@ -197,11 +197,12 @@ static void add_point(struct trace *trace, uintptr_t pc)
 	trace->points[trace->n++] = (struct kill_point){image, hash, pc, trace->steps};
 }
 
-static void start(struct traced *t, const struct crash_case *c)
+static bool start(struct traced *t, const struct crash_case *c, bool must)
 {
 	int status;
 
 	fflush(NULL);
+	die_silently = !must;
 	t->pid = fork();
 	if (t->pid < 0)
 		die("fork: %s", strerror(errno));
@@ -211,8 +212,10 @@ static void start(struct traced *t, const struct crash_case *c)
 	ptrace(PTRACE_SETOPTIONS, t->pid, NULL, PTRACE_O_EXITKILL);
 	for (;;) {
 		go(t, PTRACE_CONT, &status);
-		if (t->ended)
+		if (t->ended && must)
 			die("%s: the victim ended before it began", c->name);
+		if (t->ended)
+			return false;
 		on_signal(t, status);
 		if (t->message == MESSAGE_BEGIN)
 			break;
@@ -221,6 +224,7 @@ static void start(struct traced *t, const struct crash_case *c)
 	run_to(t, c->from ? symbol_find(c->from) : (uintptr_t)c->operate);
 	if (t->ended || t->message)
 		die("%s: it never came to its operation", c->name);
+	return true;
 }
 
 static void step_through(struct trace *trace, struct traced *t)
@@ -233,6 +237,16 @@ static void step_through(struct trace *trace, struct traced *t)
 		die("no memory");
 	image_take(&world.live, last);
 	while (!t->ended && t->pc != until) {
+		if (trace->meanwhile && trace->n == trace->meanwhile_at) {
+			trace->meanwhile(trace->arg);
+			trace->meanwhile = NULL;
+			image_take(&world.live, last);
+			if (trace->then_run) {
+				run_to(t, until);
+				break;
+			}
+			add_point(trace, t->pc);
+		}
 		if (copying)
 			single_step(t);
 		else
@@ -250,34 +264,98 @@ static void step_through(struct trace *trace, struct traced *t)
 	free(last);
 }
 
-void trace_run(struct trace *trace, const struct crash_case *crash_case, const char *image)
+void live_open(void)
 {
-	struct traced t = {0};
 	char why[WHY_BYTES] = "";
-	int status;
 
-	*trace = (struct trace){.crash_case = crash_case};
-	image_put(&world.live, image);
 	if (pool_open(&served_by, "live", &world.live.backing, why, sizeof(why)) < 0)
 		die("pool: %s", why);
 	served_side = &world.live;
+	run_jobs(served_by);
+}
+
+void live_close(void)
+{
+	pool_close(served_by);
+	served_by = NULL;
+}
+
+static void end(struct traced *t)
+{
+	int status;
+
+	if (t->ended)
+		return;
+	kill(t->pid, SIGKILL);
+	waitpid(t->pid, &status, 0);
+}
+
+static void forget_points(struct trace *trace)
+{
+	for (uint32_t i = 0; i < trace->n; i++)
+		free(trace->points[i].image);
+	trace->n = 0;
+}
+
+bool trace_run(struct trace *trace, const struct crash_case *crash_case, const char *image)
+{
+	struct traced t = {0};
+
+	trace->crash_case = crash_case;
+	trace->client_dies = crash_case->victim == VICTIM_CLIENT;
+	image_put(&world.live, image);
+	live_open();
 	victim_client = 0;
-	start(&t, crash_case);
+	if (!start(&t, crash_case, !trace->first)) {
+		live_close();
+		return false;
+	}
 	objects_read(&trace->before, &world.live);
 	add_point(trace, t.pc);
 	step_through(trace, &t);
 	objects_read(&trace->after, &world.live);
-	trace->client = victim_client;
-	pool_close(served_by);
-	if (!t.ended) {
-		kill(t.pid, SIGKILL);
-		waitpid(t.pid, &status, 0);
+	if (trace->then_run) {
+		forget_points(trace);
+		add_point(trace, t.pc);
 	}
+	trace->client = victim_client;
+	if (served_by)
+		live_close();
+	end(&t);
+	return true;
+}
+
+bool trace_kill_at(const struct crash_case *crash_case, uint32_t points, uint32_t *client)
+{
+	uint32_t saved = victim_client, seen = 0;
+	char *last = malloc(image_bytes());
+	struct traced t = {0};
+	uintptr_t until;
+
+	if (!last)
+		die("no memory");
+	if (!start(&t, crash_case, false)) {
+		free(last);
+		return false;
+	}
+	until = (uintptr_t)peek(&t, REGISTER(&t, rsp));
+	image_take(&world.live, last);
+	while (!t.ended && t.pc != until && seen < points) {
+		step(&t);
+		if (image_is(&world.live, last))
+			continue;
+		image_take(&world.live, last);
+		seen++;
+	}
+	end(&t);
+	free(last);
+	*client = victim_client != saved ? victim_client : 0;
+	victim_client = saved;
+	return true;
 }
 
 void trace_free(struct trace *trace)
 {
-	for (uint32_t i = 0; i < trace->n; i++)
-		free(trace->points[i].image);
+	forget_points(trace);
 	free(trace->points);
 }

@@ -13,6 +13,7 @@
 #include "daemon/orphans.h"
 #include "daemon/reap.h"
 #include "daemon/refill.h"
+#include "daemon/settings.h"
 #include "daemon/slab.h"
 #include "daemon/stats.h"
 
@@ -144,7 +145,7 @@ static void plain_slab_low(void)
 	work();
 	while (cache->in_slabs >= ROUNDS)
 		fill_one(cache);
-	if (!cache->in_slabs || cache->slabs > 1)
+	if (!cache->in_slabs)
 		die("victim: %llu objects are in %llu slabs", (unsigned long long)cache->in_slabs,
 		    (unsigned long long)cache->slabs);
 }
@@ -169,20 +170,16 @@ static void plain_all_handed_out(void)
 /* And nothing in the depot: a refill has to fail. */
 static void plain_no_memory(void)
 {
+	struct claim claim;
+
 	if (slabd_attach(&me, "crash") < 0 || slabd_cache_open(me, "plain", &mine) < 0)
 		die("victim: %s", slabd_error());
 	plain_all_handed_out();
-	while (depot_claim(&cache->view, MAGAZINE_FULL, client_id(), UINT32_MAX,
-			   &cache->full_cursor)
-		       .magazine)
-		;
-}
-
-static void plain_no_extent(void)
-{
-	plain_slab_low();
-	lies.extent = true;
-	pool->extents.backed[2] = false; /* as far as the worker knows */
+	while ((claim = depot_claim(&cache->view, MAGAZINE_FULL, client_id(), UINT32_MAX,
+				    &cache->full_cursor))
+		       .magazine) /* the hint of a claimer that was killed before it cleared it */
+		or_relaxed(&cache->view.hints[MAGAZINE_FULL][0],
+			   UINT64_C(1) << claim.index % RACK_MAGAZINES);
 }
 
 static void plain_no_calloc(void)
@@ -191,18 +188,37 @@ static void plain_no_calloc(void)
 	lies.calloc = 1;
 }
 
-/* Another cache has an empty slab in store. */
-static void plain_borrows(void)
+/* Another cache has empty slabs in store; those of the depot are in them as well. */
+static void other_with_slabs(unsigned slabs)
 {
 	struct cache *other;
 
-	plain_slab_low();
 	if (registry_create(pool, 0, 1, MADE, &made, &other, &result) < 0)
 		die("victim: %s", result.why);
-	fill_one(other);
+	for (unsigned i = 0; other->slabs < slabs && i < SLABS * SLAB_OBJECTS; i++)
+		fill_one(other);
 	refill_drain(other, UINT32_MAX, UINT32_MAX);
-	if (!other->in_slabs)
+	if (other->slabs != slabs || !other->in_slabs)
 		die("victim: there is nothing to borrow");
+}
+
+static void plain_borrows(void)
+{
+	plain_slab_low();
+	other_with_slabs(3);
+}
+
+/* Half an extent is in use, and one is not backed. */
+static void plain_new_extent(void)
+{
+	plain_slab_low();
+	other_with_slabs(1);
+}
+
+static void plain_new_extent_no_memory(void)
+{
+	plain_new_extent();
+	lies.extent = true;
 }
 
 /* A slab that was given up a moment ago, and one of a second ago. */
@@ -289,6 +305,78 @@ static void plain_hostile_fill(void)
 	}
 }
 
+/* The depot has no room for another rack. */
+static void plain_depot_full(void)
+{
+	plain_no_empty();
+	memset(pool->depot_used, 0xff, (pool->segment.super->depot_pages / 64 + 1) * 8);
+}
+
+/* Nor for one of four pages, where there is one page here and there. */
+static void wide_depot_full(void)
+{
+	static const struct geometry_request wide = {.object_size = OBJECT_BYTES, .magazine = 40};
+
+	work();
+	if (registry_create(pool, 0, 1, MADE, &wide, &cache, &result) < 0)
+		die("victim: %s", result.why);
+	memset(pool->depot_used, 0xff, (pool->segment.super->depot_pages / 64 + 1) * 8);
+	for (unsigned i = 1; i < 4; i++)
+		pool->depot_used[i] = UINT64_C(0x5555555555555555);
+}
+
+static void plain_racks_full(void)
+{
+	plain_threads();
+	pool->segment.max_racks = load_relaxed(&cache->view.desc->racks);
+}
+
+static void do_add_racks(void)
+{
+	refill_racks(cache);
+	refill_request(pool, cache, 0, true, &result);
+}
+
+static void do_fill_wide(void)
+{
+	clients_set_threads(pool, PARTY_FIRST, RACK_MAGAZINES);
+	do_add_racks();
+}
+
+/* Batches after a short and a long while, up to their bounds. */
+static void do_batches(void)
+{
+	store_relaxed(&cache->view.desc->batch, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		cache->batch = i ? 2 * BATCH_MAX : 1;
+		cache->filled_at = i == 1 ? 0 : pool_now();
+		refill_doorbell(cache);
+		refill_drain(cache, UINT32_MAX, UINT32_MAX);
+	}
+}
+
+static const struct geometry_request small = {.object_size = 500, .magazine = 60};
+
+static void small_cache(void)
+{
+	work();
+	if (registry_create(pool, 0, 1, MADE, &small, &cache, &result) < 0)
+		die("victim: %s", result.why);
+}
+
+static void small_full(void)
+{
+	small_cache();
+	fill_one(cache);
+}
+
+/* Objects so small that a fill by bytes would have no bound. */
+static void do_fill_small(void)
+{
+	fill_one(cache);
+	fill_one(cache);
+}
+
 /* ---------------------------------------------------------------- drain and give back */
 
 static void do_drain(void)
@@ -306,6 +394,18 @@ static void do_tick(void)
 	pool->ticks = 14;
 	pool_tick(pool);
 	run();
+}
+
+static void other_empty(void)
+{
+	work();
+	other_with_slabs(3);
+	cache = pool->caches[MADE_ID];
+}
+
+static void do_close_pool(void)
+{
+	pool_close(pool);
 }
 
 static void do_shrink(void)
@@ -631,14 +731,15 @@ static void do_restart(void)
 {
 	char why[WHY_BYTES];
 
-	pool_open(&pool, "live", &world.live.backing, why, sizeof(why));
-	run();
+	if (pool_open(&pool, "live", &world.live.backing, why, sizeof(why)) == 0)
+		run();
 }
 
 static void do_rehearse(void)
 {
 	char why[WHY_BYTES];
 
+	lies.frozen = true;
 	pool_rehearse("live", &world.live.backing, why, sizeof(why));
 }
 
@@ -702,9 +803,42 @@ static void take_census(void *arg, const struct census *census)
 
 static void do_census(void)
 {
+	struct audit_count total;
+
 	stats_census(pool, true, take_census, &result);
 	run();
 	audit_segment(&pool->segment, NULL, NULL, NULL);
+	audit_segment(&pool->segment, NULL, NULL, &total);
+}
+
+static void do_census_without_memory(void)
+{
+	for (unsigned i = 1; i < 4; i++) {
+		lies.calloc = i < 3 ? i : 0;
+		lies.mmap = i == 3;
+		audit_segment(&pool->segment, NULL, NULL, NULL);
+	}
+}
+
+/* What no one but a test asks of the depot, and the search from a place that is no more. */
+static void do_ask_depot(void)
+{
+	struct magazine *magazine = depot_magazine(&cache->view, 60);
+
+	depot_low(&cache->view, 4, 1000);
+	depot_low(&cache->view, 1000, 0);
+	if (depot_claim_index(&cache->view, MAGAZINE_EMPTY, PARTY_DAEMON, 60))
+		depot_put(&cache->view, 60, magazine);
+	depot_claim_index(&cache->view, MAGAZINE_FULL, PARTY_DAEMON, 60);
+}
+
+/* By names of every length that the hash knows how to end. */
+static void do_names(void)
+{
+	static const char name[] = "a-name-that-is-rather-long";
+
+	for (unsigned i = 1; i < sizeof(name); i++)
+		registry_by_name(pool, name + sizeof(name) - 1 - i);
 }
 
 /* Every kind of damage that the audit tells. */
@@ -795,6 +929,29 @@ static void do_map(void)
 	segment_base(1, 2);
 }
 
+/* ---------------------------------------------------------------- recovery as the victim */
+
+uint32_t recovery_client;
+
+/* Should this worker be killed, too, the next one will find that the client is gone. */
+static void mark_gone(void)
+{
+	if (recovery_client)
+		side_record(&world.live, recovery_client)->pid = GONE_PID;
+}
+
+static void work_and_mark(void)
+{
+	work();
+	mark_gone();
+}
+
+static void bury(void)
+{
+	clients_died(pool, recovery_client, take_result, &result);
+	run();
+}
+
 #define CASE(name_, cache_, prepare_, operate_, ...)                                          \
 	{                                                                                     \
 		.name = name_, .victim = VICTIM_WORKER, .cache = cache_, .prepare = prepare_, \
@@ -810,9 +967,16 @@ const struct crash_case worker_cases[] = {
 	CASE("fill, out of limbo", PLAIN, plain_limbo_young, do_fill),
 	CASE("fill, heap full", PLAIN, plain_all_handed_out, do_fill),
 	CASE("fill, no memory", PLAIN, plain_no_memory, do_fill),
-	CASE("fill, no extent", PLAIN, plain_no_extent, do_fill),
+	CASE("fill, carve, new extent", PLAIN, plain_new_extent, do_fill),
+	CASE("fill, no extent", PLAIN, plain_new_extent_no_memory, do_fill),
 	CASE("fill, no memory of its own", PLAIN, plain_no_calloc, do_fill),
 	CASE("fill, another rack", PLAIN, plain_threads, do_fill),
+	CASE("fill, no room for a rack", PLAIN, plain_depot_full, do_fill),
+	CASE("racks, too many", PLAIN, plain_racks_full, do_add_racks),
+	CASE("racks, no room", PLAIN, wide_depot_full, do_fill_wide),
+	CASE("batches", PLAIN, plain_full, do_batches),
+	CASE("fill, small objects", PLAIN, small_cache, do_fill_small),
+	CASE("drain, small objects", PLAIN, small_full, do_drain),
 	CASE("fill, no empty magazine", PLAIN, plain_no_empty, do_fill),
 	CASE("fill, hostile", PLAIN, plain_hostile_fill, do_fill_much, .hostile = true),
 	CASE("refill, empty ones", PLAIN, plain_no_empty, do_fill_empty),
@@ -823,6 +987,9 @@ const struct crash_case worker_cases[] = {
 	CASE("drain, hostile", PLAIN, plain_hostile_drain, do_drain, .hostile = true),
 	CASE("drain, hostile tag", PLAIN, plain_hostile_return, do_drain, .hostile = true),
 	CASE("reap", PLAIN, plain_slab_low, do_reap),
+	CASE("reap, empty slabs", PLAIN, other_empty, do_reap),
+	CASE("shrink, empty slabs", PLAIN, other_empty, do_shrink),
+	CASE("end", PLAIN, plain_limbo_young, do_close_pool),
 	CASE("tick", PLAIN, plain_rung, do_tick),
 	CASE("tick, no empty magazine", PLAIN, plain_no_empty, do_tick),
 	CASE("shrink", PLAIN, plain_client, do_shrink, .core = true),
@@ -866,9 +1033,17 @@ const struct crash_case worker_cases[] = {
 	     .hostile = true),
 	CASE("rehearse", PLAIN, plain_client, do_rehearse),
 	CASE("audit", PLAIN, plain_client, do_census),
+	CASE("audit, no memory", PLAIN, work, do_census_without_memory),
+	CASE("names", PLAIN, work, do_names),
+	CASE("depot", PLAIN, plain_threads, do_ask_depot),
 	CASE("audit, damage", PLAIN, plain_damage, do_census, .hostile = true),
 	CASE("arithmetic", PLAIN, nobody, do_arithmetic),
 	CASE("map", PLAIN, nobody, do_map),
 };
+
+const struct crash_case recovery_by_worker =
+	CASE("recovery by the worker", PLAIN, work_and_mark, bury);
+const struct crash_case recovery_by_restart =
+	CASE("recovery by the next worker", PLAIN, mark_gone, do_restart);
 
 const unsigned worker_cases_n = sizeof(worker_cases) / sizeof(*worker_cases);

@@ -12,16 +12,23 @@
 #include "daemon/log.h"
 #include "daemon/refill.h"
 
-#define HEAP_BYTES (3u * EXTENT_BYTES) /* one that is never used, and two of two slabs each */
-#define TAG_BYTES  64u		       /* at a slab's tail */
+#define HEAP_BYTES ((1 + SLABS / 2) * EXTENT_BYTES) /* the first is never used */
+#define TAG_BYTES  64u				    /* at a slab's tail */
+/* The one slab of small objects that some case carves: the first 64 KiB behind those of the base. */
+#define SMALL_TAGS_BYTES 1024u
+#define SMALL_TAGS	 (EXTENT_BYTES + 3 * (EXTENT_BYTES / 2) + UNIT_BYTES - SMALL_TAGS_BYTES)
 
 struct world world;
 const char *const cache_names[CACHES] = {"plain", "strict", "reclaim"};
+
+bool die_silently;
 
 void die(const char *format, ...)
 {
 	va_list args;
 
+	if (die_silently && is_victim)
+		exit(2);
 	va_start(args, format);
 	fputs("crash: ", stderr);
 	vfprintf(stderr, format, args);
@@ -51,6 +58,14 @@ static void watch(uint32_t region, uint64_t offset, uint64_t bytes)
 
 #define WATCHED_RACKS 16u /* pages */
 
+bool world_has_all_racks(const struct pool *pool)
+{
+	for (uint64_t page = WATCHED_RACKS; page < pool->segment.super->depot_pages; page++)
+		if (pool->depot_used[page / 64] >> page % 64 & 1)
+			return false;
+	return true;
+}
+
 static void choose_ranges(const struct side *side)
 {
 	const struct superblock *super = side->segment.super;
@@ -66,6 +81,7 @@ static void choose_ranges(const struct side *side)
 	watch(CATALOG, super->rack_table, (uint64_t)super->max_racks * 4 * (super->max_caches + 1));
 	watch(DEPOT, 0, (uint64_t)super->control_bytes * (super->max_caches + 1));
 	watch(DEPOT, super->racks, WATCHED_RACKS * PAGE_BYTES);
+	watch(HEAP, SMALL_TAGS, SMALL_TAGS_BYTES);
 	for (uint64_t slab = 0; slab < SLABS; slab++)
 		watch(HEAP, EXTENT_BYTES + (slab + 1) * EXTENT_BYTES / 2 - TAG_BYTES, TAG_BYTES);
 }

@@ -1,0 +1,191 @@
+/* What is done about a case: its own kill points; kills in the recovery from each of them; a second
+ * victim after each of them; and a worker that dies while the client goes on. */
+#include "tests/crash/crash.h"
+
+#include <string.h>
+
+static double seconds(void)
+{
+	return (double)pool_now() / 1e9;
+}
+
+/* Adds a trace and its recoveries to the totals. */
+static unsigned account(const struct trace *trace)
+{
+	unsigned failures = recover_all(trace);
+
+	totals->steps += trace->steps;
+	totals->points += trace->n;
+	totals->failures += failures;
+	return failures;
+}
+
+static void tell(const char *suite, const char *name, uint64_t steps, uint64_t states,
+		 unsigned failures, double began)
+{
+	totals->cases++;
+	printf("%-9s %-34s %9llu steps %6llu states %7.2f s%s\n", suite, name,
+	       (unsigned long long)steps, (unsigned long long)states, seconds() - began,
+	       failures ? "  FAILED" : "");
+}
+
+void suite_single(const struct crash_case *c, unsigned sample)
+{
+	double began = seconds();
+	struct trace trace = {0};
+	unsigned failures;
+
+	(void)sample;
+	trace_run(&trace, c, world.base);
+	failures = account(&trace);
+	tell("kill", c->name, trace.steps, trace.n, failures, began);
+	trace_free(&trace);
+}
+
+/* ---------------------------------------------------------------- crash in recovery */
+
+#define FEW 6 /* states: all of them are taken */
+
+struct sum {
+	uint64_t steps, states;
+	unsigned failures;
+};
+
+static void kill_recovery(struct sum *sum, const struct trace *outer, const char *image,
+			  const struct crash_case *how)
+{
+	struct crash_case c = *how;
+	struct trace trace = {0};
+
+	c.cache = outer->crash_case->cache;
+	c.name = outer->crash_case->name;
+	c.again = outer->crash_case->again;
+	recovery_client = outer->client_dies ? outer->client : 0;
+	trace_run(&trace, &c, image);
+	/* what was lost or won is measured by the operation that was killed first */
+	trace.before = outer->before;
+	trace.after = outer->after;
+	trace.client = outer->client;
+	trace.client_dies = outer->client_dies;
+	sum->failures += account(&trace);
+	sum->steps += trace.steps;
+	sum->states += trace.n;
+	trace_free(&trace);
+}
+
+void suite_recovery(const struct crash_case *c, unsigned sample)
+{
+	double began = seconds();
+	struct trace outer = {0};
+	struct sum sum = {0};
+
+	trace_run(&outer, c, world.base);
+	if (outer.n <= FEW)
+		sample = 1;
+	for (uint32_t i = 0; i < outer.n; i += sample) {
+		const char *image = outer.points[outer.n - 1 - i].image;
+
+		if (outer.client_dies)
+			kill_recovery(&sum, &outer, image, &recovery_by_worker);
+		kill_recovery(&sum, &outer, image, &recovery_by_restart);
+	}
+	tell("recovery", c->name, sum.steps, sum.states, sum.failures, began);
+	trace_free(&outer);
+}
+
+/* ---------------------------------------------------------------- two victims */
+
+static void kill_second(struct sum *sum, const struct trace *outer, const char *image,
+			const struct crash_case *second)
+{
+	struct trace trace = {.first = outer->client};
+
+	if (!trace_run(&trace, second, image)) {
+		totals->skipped++;
+		return;
+	}
+	sum->failures += account(&trace);
+	sum->steps += trace.steps;
+	sum->states += trace.n;
+	trace_free(&trace);
+}
+
+void suite_pairs(const struct crash_case *first, unsigned sample)
+{
+	double began = seconds();
+	struct trace outer = {0};
+	struct sum sum = {0};
+
+	trace_run(&outer, first, world.base);
+	for (uint32_t i = 0; i < outer.n; i += sample) {
+		const char *image = outer.points[i].image;
+
+		for (unsigned k = 0; k < client_cases_n; k++)
+			if (client_cases[k].core)
+				kill_second(&sum, &outer, image, &client_cases[k]);
+		for (unsigned k = 0; k < worker_cases_n; k++)
+			if (worker_cases[k].core)
+				kill_second(&sum, &outer, image, &worker_cases[k]);
+	}
+	tell("pairs", first->name, sum.steps, sum.states, sum.failures, began);
+	trace_free(&outer);
+}
+
+/* ---------------------------------------------------------------- the client goes on */
+
+static void restart(void *arg)
+{
+	(void)arg;
+	live_close();
+	live_open();
+	pool_tick(served_by);
+	run_jobs(served_by);
+}
+
+struct meanwhile {
+	const struct crash_case *worker;
+	uint32_t at;
+	struct trace *trace;
+};
+
+/* The worker is killed in the midst of something, and the next one starts. */
+static void die_and_restart(void *arg)
+{
+	const struct meanwhile *m = arg;
+
+	if (!trace_kill_at(m->worker, m->at, &m->trace->first))
+		totals->skipped++;
+	live_close(); /* it was idle: all that it knew is old */
+	live_open();
+}
+
+static void go_on(struct sum *sum, const struct crash_case *c, uint32_t at, void (*what)(void *arg),
+		  struct meanwhile m)
+{
+	struct trace trace = {.meanwhile = what, .arg = &m, .meanwhile_at = at, .then_run = true};
+
+	m.trace = &trace;
+	trace_run(&trace, c, world.base);
+	sum->failures += account(&trace);
+	sum->steps += trace.steps;
+	sum->states += trace.n;
+	trace_free(&trace);
+}
+
+void suite_meanwhile(const struct crash_case *c, unsigned sample)
+{
+	double began = seconds();
+	struct trace outer = {0};
+	struct sum sum = {0};
+
+	trace_run(&outer, c, world.base);
+	for (uint32_t at = 1; at < outer.n; at++)
+		go_on(&sum, c, at, restart, (struct meanwhile){0});
+	for (uint32_t at = 1; at < outer.n; at += (sample + 1) / 2)
+		for (unsigned k = 0; k < worker_cases_n; k++)
+			for (uint32_t i = 2; worker_cases[k].core && i < 20; i += 2 + 2 * sample)
+				go_on(&sum, c, at, die_and_restart,
+				      (struct meanwhile){.worker = &worker_cases[k], .at = i});
+	tell("meanwhile", c->name, sum.steps, sum.states, sum.failures, began);
+	trace_free(&outer);
+}
