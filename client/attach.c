@@ -15,6 +15,7 @@
 
 #include "client/internal.h"
 #include "proto/limits.h"
+#include "shm/probe.h"
 
 #define BACKOFF_FIRST_NS UINT64_C(1000000)
 #define BACKOFF_MOST_NS	 UINT64_C(100000000)
@@ -427,6 +428,7 @@ static int attach_locked(struct slabd **ret, const struct address *address, uint
 		attachment_free(slabd);
 		return r;
 	}
+	PROBE2(attach, slabd->address.socket, load_relaxed(&slabd->identity->client));
 	slabd->opens = 1;
 	slabd->next = attachments;
 	attachments = slabd;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/internal.h"
+#include "shm/probe.h"
 
 /* In static TLS, of which a library that is loaded late gets little. */
 static __thread char sentence[WHY_BYTES];
@@ -112,5 +113,6 @@ void error_refused(const struct slabd_cache *cache, const void *object)
 	snprintf(message, sizeof(message), "slabd: cache \"%s\": free of %p refused: %s",
 		 cache->name, object, what);
 	error_set(-EINVAL, "%s", message);
+	PROBE3(free__refused, cache->name, object, what);
 	tell(message);
 }

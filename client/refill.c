@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "client/internal.h"
+#include "shm/probe.h"
 
 int refill_wait(struct slabd_cache *cache, uint32_t objects, uint64_t deadline)
 {
@@ -21,7 +22,9 @@ int refill_wait(struct slabd_cache *cache, uint32_t objects, uint64_t deadline)
 		counters = depot_counters(&cache->view, load_relaxed(&slabd->identity->client));
 		add_relaxed(&counters->refills, 1);
 		add_relaxed(&counters->waits, 1);
+		PROBE2(refill__start, cache->name, objects);
 		r = attachment_call(slabd, &request, &answer, deadline);
+		PROBE3(refill__end, cache->name, objects, r);
 		if (r == 0)
 			store_relaxed(&cache->refilled, refilled + 1);
 	} /* else another thread was answered while we waited for the lock: look again */

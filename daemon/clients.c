@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/reclaim.h"
 #include "daemon/registry.h"
+#include "shm/probe.h"
 
 #define FAIL(result, code, ...) \
 	(snprintf((result)->why, sizeof((result)->why), __VA_ARGS__), (result)->status = (code))
@@ -176,6 +177,7 @@ int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret, st
 		 record->comm);
 	events_client(pool, EVENT_CLIENT_ATTACHED, id, NULL, "client %u attached: pid %d, uid %u",
 		      id, peer->pid, peer->uid);
+	PROBE3(client__attach, id, peer->pid, peer->uid);
 	*ret = id;
 	return 0;
 }
@@ -238,6 +240,8 @@ static void leave(struct pool *pool, uint32_t id, bool died, result_fn done, voi
 	pool->threads_epoch++;
 	events_client(pool, died ? EVENT_CLIENT_DIED : EVENT_CLIENT_DETACHED, id, NULL,
 		      "client %u %s", id, how);
+	if (died)
+		PROBE2(client__death, id, clients_record(pool, id)->pid);
 	store_release(&clients_record(pool, id)->state, CLIENT_DYING);
 	reclaim_client(pool, id, how, done, waiter);
 }

@@ -31,6 +31,7 @@
 #include "daemon/store.h"
 #include "daemon/worker.h"
 #include "shm/layout.h"
+#include "shm/probe.h"
 
 #define QUICK_MS       500 /* a worker that lived no longer is part of a crash loop */
 #define DELAY_FIRST_MS 100
@@ -210,6 +211,7 @@ static void on_death(struct keeper *keeper, int status)
 	}
 	plan_restart(keeper, keeper->upgrading ? QUICK_MS : lived);
 	keeper->upgrading = false;
+	PROBE3(worker__restart, pid, status, keeper->restarts);
 	say_death(keeper, pid, status, lived);
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/registry.h"
 #include "daemon/slab.h"
 #include "shm/depot.h"
+#include "shm/probe.h"
 #include "shm/repair.h"
 
 #define DEADLINE_EVERY 64 /* magazines or objects between two looks at the clock */
@@ -170,6 +171,8 @@ static void reclaim_finish(struct job *job)
 		 (unsigned long long)r->returned, (unsigned long long)r->orphans,
 		 (unsigned long long)r->repaired.finished, (double)(pool_now() - r->started) / 1e6);
 	tell(r);
+	PROBE5(reclaim, r->client, record->pid, r->repaired.rounds + r->returned, r->orphans,
+	       pool_now() - r->started);
 	if (r->repaired.bad)
 		pool_damage(job->pool,
 			    "a dead client's magazine held words that no operation leaves");
