@@ -20,6 +20,8 @@
 #include <string.h>
 
 #include "client/internal.h"
+#define SLABD_PROBES_FAST
+#include "shm/probe.h"
 
 #define LOW_WATER 4 /* full magazines left in the depot, below which slabd is told */
 
@@ -72,6 +74,7 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 	slot->previous_index = slot->loaded_index;
 	slot->loaded = claim.magazine;
 	slot->loaded_index = claim.index;
+	PROBE3(claim, cache->name, n, slot->me);
 	if (!back)
 		return;
 	if (magazine_count(back))
@@ -184,6 +187,7 @@ static COLD void *alloc_slow(struct slabd_cache *cache, unsigned flags)
 			return error_null(r);
 		object = slabd_fast_take(cache);
 	} while (!object);
+	PROBE2(alloc, cache, object);
 	return object;
 }
 
@@ -197,6 +201,8 @@ static __attribute__((noinline)) void *alloc_flagged(struct slabd_cache *cache, 
 	object = slabd_fast_take(cache);
 	if (!object)
 		object = alloc_slow(cache, flags);
+	else
+		PROBE2(alloc, cache, object);
 	if (object && flags & SLABD_ZERO)
 		memset(object, 0, cache->view.geometry.object_size);
 	return object;
@@ -209,7 +215,10 @@ void *slabd_alloc(struct slabd_cache *cache, unsigned flags)
 	if (unlikely(flags))
 		return alloc_flagged(cache, flags);
 	object = slabd_fast_take(cache);
-	return likely(object) ? object : alloc_slow(cache, flags);
+	if (unlikely(!object))
+		return alloc_slow(cache, flags);
+	PROBE2(alloc, cache, object);
+	return object;
 }
 
 size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, void **objects)
@@ -300,12 +309,15 @@ static void free_attached(struct slabd_cache *cache, void *object, slab_ref ref)
 	if (parked_any())
 		resume_parked(cache, slot);
 	room = free_make_room(cache, slot) == 0;
-	if (!claim_for_free(slot, tag, room))
+	if (!claim_for_free(slot, tag, room)) {
 		error_refused(cache, object);
-	else if (room)
+		return;
+	}
+	if (room)
 		free_add(cache, slot, ref);
 	else
 		parked_add(cache, ref, tag_generation(SLABD_FAST_LOAD(tag)), true);
+	PROBE2(free, cache, object);
 }
 
 static COLD void free_slow(struct slabd_cache *cache, void *object)
@@ -334,7 +346,9 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 
 void slabd_free(struct slabd_cache *cache, void *object)
 {
-	if (unlikely(!slabd_fast_give(cache, object)))
+	if (likely(slabd_fast_give(cache, object)))
+		PROBE2(free, cache, object);
+	else
 		free_slow(cache, object);
 }
 
