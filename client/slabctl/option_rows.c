@@ -41,6 +41,8 @@ const struct option_row option_rows[] = {
 	OPTION(TAKES_YES, "yes", 'y', NULL, 0, "do it without asking", NULL),
 	OPTION(TAKES_WAIT, "wait", KEY_WAIT, "SECONDS", OPTION_ARG_OPTIONAL,
 	       "wait until slabd is there (default: 10)", NULL),
+	OPTION(0, "completion", KEY_COMPLETION, "SHELL", 0,
+	       "print the completion script of bash, zsh or fish", "bash zsh fish"),
 	OPTION(0, "help", '?', NULL, 0, "this help; behind a verb, that verb's", NULL),
 	OPTION(0, "usage", KEY_USAGE, NULL, 0, "the same in short", NULL),
 	OPTION(0, "version", 'V', NULL, 0, "the release of slabctl", NULL),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/slabctl/completion.h"
 #include "client/slabctl/exits.h"
 #include "client/slabctl/output.h"
 #include "client/slabctl/texts.h"
@@ -141,6 +142,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case 'V':
 		puts("slabctl " SLABD_VERSION_STRING);
+		exit(output_finish());
+	case KEY_COMPLETION:
+		completion_print(text);
 		exit(output_finish());
 	case ARGP_KEY_ARG:
 		take_argument(parse, text);

@@ -14,6 +14,7 @@
 #define TEXT_UNITS	   ", in bytes or with K or M behind it"
 #define TEXT_NO_SETTING	   "set: \"%.63s\": must be KEY=NUMBER or KEY=default; see slabctl set --help"
 #define TEXT_NO_SORT	   "sort \"%.63s\": is none of the letters a b c l n o p s u k r w"
+#define TEXT_NO_SHELL	   "completion \"%.63s\": is none of bash, zsh, fish"
 #define TEXT_NO_FLAG	   "flag \"%.63s\": is none of reclaim, strict, hwalign"
 #define TEXT_NO_PID	   "pid \"%.63s\": must be a whole number, 1 to %d; see slabctl clients"
 #define TEXT_NAME_LENGTH \

@@ -12,7 +12,9 @@ cd "$work"
 
 DESTDIR= "$cmake" --install "$build" --prefix "$work/first" >install.log
 mv first prefix
-for file in sbin/slabd bin/slabctl include/slabd/slabd.h include/slabd/kmem.h; do
+for file in sbin/slabd bin/slabctl include/slabd/slabd.h include/slabd/kmem.h \
+	share/bash-completion/completions/slabctl share/zsh/site-functions/_slabctl \
+	share/fish/vendor_completions.d/slabctl.fish; do
 	[ -e "prefix/$file" ] || { echo "not installed: $file" >&2; exit 1; }
 done
 prefix/bin/slabctl --version >/dev/null
