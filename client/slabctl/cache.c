@@ -9,6 +9,7 @@
 #include "client/slabctl/texts.h"
 
 #define MAP_COLUMNS 64
+#define MAP_INDENT  10
 
 static void show_counts(const struct cache_row *c)
 {
@@ -41,16 +42,26 @@ static void show(const struct cache_row *c)
 	show_counts(c);
 }
 
+/* Whole eights of slabs, as many as the terminal has room for. */
+static size_t map_columns(void)
+{
+	size_t columns = output_columns();
+
+	if (!columns || columns >= MAP_INDENT + MAP_COLUMNS)
+		return MAP_COLUMNS;
+	return columns >= MAP_INDENT + 8 ? (columns - MAP_INDENT) / 8 * 8 : 8;
+}
+
 static void show_map(const struct cache_row *c, const char *map)
 {
-	size_t n = strlen(map);
+	size_t n = strlen(map), columns = map_columns();
 
 	if (!n)
 		return;
 	puts("map       . empty, 1 to 9 in use by ninths, # full; one character a slab, by "
 	     "address");
-	for (size_t at = 0; at < n; at += MAP_COLUMNS)
-		printf("          %.*s\n", MAP_COLUMNS, map + at);
+	for (size_t at = 0; at < n; at += columns)
+		printf("%*s%.*s\n", MAP_INDENT, "", (int)columns, map + at);
 	if (n < c->slabs)
 		output_note(TEXT_MAP_CUT, n, (unsigned long long)c->slabs);
 }

@@ -5,6 +5,7 @@
 
 #include "client/slabctl/exits.h"
 #include "client/slabctl/output.h"
+#include "client/slabctl/progress.h"
 #include "client/slabctl/verbs.h"
 
 const struct verb verbs[] = {
@@ -54,6 +55,7 @@ int main(int argc, char **argv)
 	fill_standard_descriptors();
 	options_parse(&order, argc, argv);
 	code = query_init(&query, order.address);
+	progress_begin(&query, order.verb->name);
 	if (!code && !order.verb->offline)
 		code = query_open(&query);
 	if (!code)

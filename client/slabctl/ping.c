@@ -17,9 +17,9 @@ static bool may_come(int code)
 	return code == EXIT_UNREACHABLE || code == EXIT_TIMEOUT;
 }
 
-static int wait_open(struct query *query, unsigned wait_ms)
+static int open_until(struct query *query, uint64_t start, uint64_t end)
 {
-	uint64_t start = wire_now(), end = start + wait_ms, now = start;
+	uint64_t now = start;
 	char why[sizeof(query->why) - 64];
 	int code;
 
@@ -34,6 +34,8 @@ static int wait_open(struct query *query, unsigned wait_ms)
 			return code;
 		if (now >= end)
 			break;
+		if (query->waiting)
+			query->waiting(query->waiting_arg, now - start);
 		wire_pause(end - now < RETRY_MS ? (unsigned)(end - now) : RETRY_MS);
 		now = wire_now();
 		if (now > end)
@@ -41,6 +43,16 @@ static int wait_open(struct query *query, unsigned wait_ms)
 	}
 	snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, query->why);
 	return query_fail(query, code, TEXT_WAITED, why, (double)(now - start) / 1000);
+}
+
+static int wait_open(struct query *query, unsigned wait_ms)
+{
+	uint64_t start = wire_now();
+	int code = open_until(query, start, start + wait_ms);
+
+	if (query->waited)
+		query->waited(query->waiting_arg, 0);
+	return code;
 }
 
 int verb_ping(struct query *query, const struct order *order)

@@ -16,8 +16,10 @@
 struct query {
 	int socket; /* -1: not connected */
 	unsigned timeout_ms;
-	/* While an answer is waited for, every tenth of a second: false to wait no longer. */
+	/* While an answer is waited for, every tenth of a second: false to wait no longer; and when that
+	 * is over.  NULL: nobody is told. */
 	bool (*waiting)(void *arg, uint64_t waited_ms);
+	void (*waited)(void *arg, uint64_t waited_ms);
 	void *waiting_arg;
 	uint64_t sequence;
 	struct address address;

@@ -84,6 +84,22 @@ void table_colour(struct table *table, enum colour colour)
 	table->rows[table->nrows - 1]->colour = colour;
 }
 
+/* What a terminal is too narrow for is left out, from the right; the first column always stands. */
+static void fit(struct table *table)
+{
+	size_t room = output_columns(), used = table->widths[0], n = 1;
+
+	for (; room && n < table->ncolumns; n++) {
+		used += 2 + table->widths[n];
+		if (used > room)
+			break;
+	}
+	if (!room || n == table->ncolumns)
+		return;
+	output_note(TEXT_COLUMNS_CUT, table->ncolumns - n);
+	table->ncolumns = n;
+}
+
 static void print_cell(const struct table *table, size_t column, const char *text)
 {
 	bool last = column + 1 == table->ncolumns;
@@ -99,6 +115,7 @@ static void print_cell(const struct table *table, size_t column, const char *tex
 
 void table_print(struct table *table)
 {
+	fit(table);
 	fputs(output_colour(BOLD), stdout);
 	for (size_t c = 0; c < table->ncolumns; c++)
 		print_cell(table, c, table->columns[c].title);

@@ -53,6 +53,9 @@
 #define TEXT_NO_MEMORY "slabctl itself has no memory"
 #define TEXT_WAITED    "%s (waited %.1f s)"
 
+/* ---- on a terminal, while it takes long */
+#define TEXT_PROGRESS "%s: waiting for slabd, %llu s"
+
 /* ---- verbs that go on while slabd is away */
 #define TEXT_AWAY	 "%s; going on until it answers"
 #define TEXT_BACK	 "slabd at %s answers again"
@@ -74,9 +77,10 @@
 #define TEXT_UNDECIDED                                                                         \
 	"no verdict: clients moved objects during every walk; ask again when they are quiet: " \
 	"slabctl audit"
-#define TEXT_INEXACT	"clients moved objects meanwhile, so the figures are of no one instant"
-#define TEXT_MAP_CUT	"the map shows the first %zu of %llu slabs"
-#define TEXT_NO_WRITING "standard output: %s; the output is not complete"
+#define TEXT_INEXACT	 "clients moved objects meanwhile, so the figures are of no one instant"
+#define TEXT_COLUMNS_CUT "the terminal is too narrow for %zu more columns; --json has them all"
+#define TEXT_MAP_CUT	 "the map shows the first %zu of %llu slabs"
+#define TEXT_NO_WRITING	 "standard output: %s; the output is not complete"
 
 /* ---- what doctor finds */
 #define TEXT_DOCTOR_KERNEL     "Linux %s; %d.%d or later is needed"

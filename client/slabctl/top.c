@@ -157,6 +157,7 @@ static int run_screen(struct top *top)
 	if (!screen_open())
 		return query_fail(top->query, EXIT_USAGE, TEXT_NO_TERMINAL);
 	top->query->waiting = while_waiting;
+	top->query->waited = NULL;
 	top->query->waiting_arg = top;
 	for (unsigned i = 1; !code && !top->quit; i++) {
 		code = draw(top, NULL);

@@ -28,7 +28,7 @@ uint64_t wire_now(void)
 }
 
 /* True if the socket became ready for events in time. */
-static bool wait_for(const struct query *query, short events, uint64_t deadline)
+static bool wait_in_turns(const struct query *query, short events, uint64_t deadline)
 {
 	struct pollfd p = {.fd = query->socket, .events = events};
 	uint64_t began = wire_now();
@@ -51,6 +51,16 @@ static bool wait_for(const struct query *query, short events, uint64_t deadline)
 		if (wire_now() >= deadline)
 			return false;
 	}
+}
+
+static bool wait_for(const struct query *query, short events, uint64_t deadline)
+{
+	uint64_t began = wire_now();
+	bool ready = wait_in_turns(query, events, deadline);
+
+	if (query->waited)
+		query->waited(query->waiting_arg, wire_now() - began);
+	return ready;
 }
 
 void wire_pause(unsigned ms)
