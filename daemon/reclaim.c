@@ -236,7 +236,7 @@ void reclaim_worker(struct pool *pool)
 		uint32_t word = load_relaxed(&pool->segment.slab_table[unit]);
 		const struct cache *cache = registry_of_word(pool, word);
 
-		if (cache && cache->view.word == word)
+		if (cache)
 			finish_frees(cache, unit);
 	}
 	if (count.magazines)

@@ -598,6 +598,12 @@ static void plain_bulk_zero(void)
 	bulk_flags = SLABD_ZERO;
 }
 
+static void plain_bulk_none(void)
+{
+	plain_1();
+	bulk_flags = SLABD_ZERO;
+}
+
 static void plain_bulk_dry(void)
 {
 	plain_1();
@@ -867,6 +873,8 @@ const struct crash_case client_cases[] = {
 	CASE("flush, two caches", PLAIN, plain_and_strict, do_flush),
 	CASE("flush, no table", PLAIN, plain_no_table, do_flush),
 	CASE("thread exit", PLAIN, plain_parked, do_exit, .from = "on_thread_exit"),
+	CASE("alloc_bulk, nothing", PLAIN, plain_1, do_alloc_bulk),
+	CASE("alloc_bulk, nothing, ZERO", PLAIN, plain_bulk_none, do_alloc_bulk),
 	CASE("thread exit, another stays", PLAIN, plain_second_thread_works, do_exit,
 	     .from = "on_thread_exit"),
 	CASE("close", PLAIN, plain_two_magazines, do_close, .core = true),

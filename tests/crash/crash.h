@@ -139,7 +139,7 @@ extern const unsigned client_cases_n, worker_cases_n;
 /* What goes wrong in the victim, for the paths behind it. */
 struct lies {
 	unsigned calloc, malloc, mmap; /* the how many-th call from now on fails; 0: none */
-	unsigned madvise, setspecific;
+	unsigned madvise, setspecific, punch;
 	bool extent; /* there is no memory for an extent */
 	bool frozen; /* time stands still: a slice of pool_run has no end */
 	bool refuse; /* no connection is to be had */

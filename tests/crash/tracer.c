@@ -236,6 +236,7 @@ static void step_through(struct trace *trace, struct traced *t)
 	if (!last)
 		die("no memory");
 	image_take(&world.live, last);
+	coverage_hit(t->pc);
 	while (!t->ended && t->pc != until) {
 		if (trace->meanwhile && trace->n == trace->meanwhile_at) {
 			trace->meanwhile(trace->arg);

@@ -13,6 +13,7 @@
 #include "daemon/orphans.h"
 #include "daemon/reap.h"
 #include "daemon/refill.h"
+#include "daemon/release.h"
 #include "daemon/settings.h"
 #include "daemon/slab.h"
 #include "daemon/stats.h"
@@ -313,16 +314,25 @@ static void plain_depot_full(void)
 }
 
 /* Nor for one of four pages, where there is one page here and there. */
-static void wide_depot_full(void)
+static void depot_in_pieces(void)
 {
-	static const struct geometry_request wide = {.object_size = OBJECT_BYTES, .magazine = 40};
-
 	work();
-	if (registry_create(pool, 0, 1, MADE, &wide, &cache, &result) < 0)
-		die("victim: %s", result.why);
 	memset(pool->depot_used, 0xff, (pool->segment.super->depot_pages / 64 + 1) * 8);
 	for (unsigned i = 1; i < 4; i++)
 		pool->depot_used[i] = UINT64_C(0x5555555555555555);
+}
+
+static void do_create_wide(void)
+{
+	static const struct geometry_request wide = {.object_size = OBJECT_BYTES, .magazine = 40};
+
+	registry_create(pool, 0, 1, MADE, &wide, &cache, &result);
+}
+
+static void do_fill_unpunched(void)
+{
+	lies.punch = 1; /* the file system does not know how */
+	do_fill();
 }
 
 static void plain_racks_full(void)
@@ -335,12 +345,6 @@ static void do_add_racks(void)
 {
 	refill_racks(cache);
 	refill_request(pool, cache, 0, true, &result);
-}
-
-static void do_fill_wide(void)
-{
-	clients_set_threads(pool, PARTY_FIRST, RACK_MAGAZINES);
-	do_add_racks();
 }
 
 /* Batches after a short and a long while, up to their bounds. */
@@ -368,6 +372,33 @@ static void small_full(void)
 {
 	small_cache();
 	fill_one(cache);
+}
+
+/* The half of an extent that is free has a small slab in it. */
+static void plain_hole(void)
+{
+	small_full();
+	cache = pool->caches[PLAIN + 1];
+	while (cache->in_slabs >= ROUNDS)
+		fill_one(cache);
+}
+
+static void plain_nothing_in_slabs(void)
+{
+	slab_ref refs[SLAB_OBJECTS];
+
+	plain_full();
+	while (slab_take(cache, refs, SLAB_OBJECTS))
+		;
+}
+
+/* What nobody asks who knows the lists. */
+static void do_take_none(void)
+{
+	slab_ref ref;
+
+	slab_take(cache, &ref, 1);
+	slab_return(cache, 5);
 }
 
 /* Objects so small that a fill by bytes would have no bound. */
@@ -526,6 +557,8 @@ static void plain_hostile_repair(void)
 	fill_one(cache);
 	claim = depot_claim(&cache->view, MAGAZINE_FULL, client_id(), UINT32_MAX, &cursor);
 	store_relaxed(&claim.magazine->rounds[0], 5);
+	store_relaxed(&claim.magazine->rounds[1],
+		      object_of(&world.live, PLAIN, world.survivor_id, 0));
 	store_relaxed(&claim.magazine->rounds[3], 7);
 	store_relaxed(&claim.magazine->count, 1000);
 	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, client_id(), UINT32_MAX, &cursor);
@@ -580,6 +613,9 @@ static void do_create_badly(void)
 	registry_create(pool, client_id(), SEQUENCE, "plain", &made, &ret, &result);
 	registry_open_cache(pool, client_id(), "none", 0, 0, &ret, &result);
 	registry_open_cache(pool, client_id(), NULL, 1, 1000, &ret, &result);
+	registry_find(pool, client_id(), 2, 1000, &ret, &result);
+	registry_find(pool, client_id(), 99, 1, &ret, &result);
+	registry_find(pool, client_id(), 0, 1, &ret, &result);
 	registry_find(pool, client_id(), 2, pool->caches[2]->serial, &ret, &result);
 	registry_close(pool, client_id(), 2, pool->caches[2]->serial, &result);
 }
@@ -590,6 +626,25 @@ static void do_create_one_too_many(void)
 
 	registry_create(pool, 0, 1, MADE, &made, &ret, &result);
 	registry_create(pool, 0, 1, "more", &made, &ret, &result);
+}
+
+/* Caches come and go, with names of every length that the hash knows how to end. */
+static void do_create_many(void)
+{
+	static const char name[] = "a-name-of-many";
+	struct cache *ret;
+
+	for (unsigned i = sizeof(name) - 2; i < sizeof(name); i--) {
+		registry_create(pool, 0, 1, name + i, &made, &ret, &result);
+		registry_destroy(pool, 0, 0, name + i, 0, 0, take_result, &result);
+		run();
+	}
+}
+
+static void client_depot_full(void)
+{
+	idle_client();
+	memset(pool->depot_used, 0xff, (pool->segment.super->depot_pages / 64 + 1) * 8);
 }
 
 static void do_create_without_memory(void)
@@ -686,6 +741,42 @@ static void do_shrink_in_slices(void)
 	do_shrink();
 }
 
+static void destroy_in_slices(void)
+{
+	slice = 0;
+	destroy_made();
+}
+
+/* Twice at once: the second finds it gone, or another of that id. */
+static void destroy_twice(void)
+{
+	struct cache *ret;
+
+	registry_destroy(pool, client_id(), SEQUENCE, NULL, cache->view.id, cache->serial,
+			 take_result, &result);
+	registry_destroy(pool, client_id(), SEQUENCE + 1, NULL, cache->view.id, cache->serial,
+			 take_result, &result);
+	registry_close(pool, client_id(), cache->view.id, cache->serial, &result);
+	run();
+	registry_create(pool, client_id(), SEQUENCE + 2, MADE, &made, &ret, &result);
+}
+
+/* One asks, and while its objects are counted the cache is gone. */
+static void destroy_too_late(void)
+{
+	struct job *first;
+
+	registry_destroy(pool, 0, 0, MADE, 0, 0, take_result, &result);
+	registry_destroy(pool, 0, 0, MADE, 0, 0, take_result, &result);
+	registry_close(pool, client_id(), cache->view.id, cache->serial, &result);
+	first = TAILQ_FIRST(&pool->jobs);
+	TAILQ_REMOVE(&pool->jobs, first, link);
+	first->step(first, UINT64_MAX);
+	first->finish(first);
+	release_one_now(pool);
+	run();
+}
+
 static void destroy_by_name(void)
 {
 	registry_destroy(pool, 0, 0, MADE, 0, 0, take_result, &result);
@@ -760,6 +851,8 @@ static void made_unlinked_by_the_dead(void)
 	side_record(&world.live, client_id())->pid = GONE_PID;
 }
 
+#define RESTART_CALLOCS 9
+
 static void no_calloc(unsigned which)
 {
 	char why[WHY_BYTES];
@@ -772,7 +865,14 @@ static void no_calloc(unsigned which)
 /* Its own memory runs out, at each place in turn. */
 static void do_restart_without_memory(void)
 {
-	for (unsigned i = 1; i < 16; i++)
+	for (unsigned i = 1; i < 24; i++)
+		no_calloc(i);
+}
+
+/* From those on that uthash, which then ends the process, makes first. */
+static void do_restart_with_little_memory(void)
+{
+	for (unsigned i = RESTART_CALLOCS; i < RESTART_CALLOCS + 8; i++)
 		no_calloc(i);
 }
 
@@ -793,6 +893,11 @@ static void hostile_worker_magazine(void)
 	plain_full();
 	claim = depot_claim(&cache->view, MAGAZINE_FULL, PARTY_DAEMON, UINT32_MAX, &cursor);
 	store_relaxed(&claim.magazine->rounds[0], 5);
+	store_relaxed(&claim.magazine->rounds[1],
+		      object_of(&world.live, PLAIN, world.survivor_id, 0));
+	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, PARTY_DAEMON, UINT32_MAX, &cursor);
+	store_relaxed(&claim.magazine->rounds[0],
+		      object_of(&world.live, PLAIN, world.survivor_id, 0));
 }
 
 static void take_census(void *arg, const struct census *census)
@@ -809,11 +914,12 @@ static void do_census(void)
 	run();
 	audit_segment(&pool->segment, NULL, NULL, NULL);
 	audit_segment(&pool->segment, NULL, NULL, &total);
+	audit_count_is_balanced(&total);
 }
 
 static void do_census_without_memory(void)
 {
-	for (unsigned i = 1; i < 4; i++) {
+	for (unsigned i = 1; i < 4; i++) { /* each of its three */
 		lies.calloc = i < 3 ? i : 0;
 		lies.mmap = i == 3;
 		audit_segment(&pool->segment, NULL, NULL, NULL);
@@ -973,7 +1079,12 @@ const struct crash_case worker_cases[] = {
 	CASE("fill, another rack", PLAIN, plain_threads, do_fill),
 	CASE("fill, no room for a rack", PLAIN, plain_depot_full, do_fill),
 	CASE("racks, too many", PLAIN, plain_racks_full, do_add_racks),
-	CASE("racks, no room", PLAIN, wide_depot_full, do_fill_wide),
+	CASE("racks, wide, no room", PLAIN, depot_in_pieces, do_create_wide),
+	CASE("racks, wide", PLAIN, work, do_create_wide),
+	CASE("rack, can't be punched", PLAIN, plain_threads, do_fill_unpunched),
+	CASE("fill, carve beside a hole", PLAIN, plain_hole, do_fill),
+	CASE("slabs, nothing to take", PLAIN, plain_nothing_in_slabs, do_take_none,
+	     .hostile = true),
 	CASE("batches", PLAIN, plain_full, do_batches),
 	CASE("fill, small objects", PLAIN, small_cache, do_fill_small),
 	CASE("drain, small objects", PLAIN, small_full, do_drain),
@@ -1012,6 +1123,8 @@ const struct crash_case worker_cases[] = {
 	CASE("create", PLAIN, idle_client, do_create, .again = create_again),
 	CASE("create, refused", PLAIN, idle_client, do_create_badly),
 	CASE("create, one too many", PLAIN, work, do_create_one_too_many),
+	CASE("create, many", PLAIN, work, do_create_many),
+	CASE("create, no room for a rack", PLAIN, client_depot_full, do_create),
 	CASE("create, no memory", PLAIN, idle_client, do_create_without_memory),
 	CASE("create, in the place of another", PLAIN, made_releasing, do_create_in_its_place),
 	CASE("open", PLAIN, idle_client, do_open),
@@ -1022,12 +1135,16 @@ const struct crash_case worker_cases[] = {
 	CASE("destroy, reclaim", PLAIN, made_reclaim, destroy_made, .again = destroy_again),
 	CASE("destroy, to its end", PLAIN, made_two_racks, destroy_and_close),
 	CASE("destroy, by name", PLAIN, made_cache, destroy_by_name),
+	CASE("destroy, in slices", PLAIN, made_cache, destroy_in_slices, .again = destroy_again),
+	CASE("destroy, twice", PLAIN, made_cache, destroy_twice),
+	CASE("destroy, too late", PLAIN, made_cache, destroy_too_late),
 	CASE("destroy, unlinked", PLAIN, made_unlinked, destroy_made),
 
 	CASE("restart", PLAIN, nobody, do_restart),
 	CASE("restart, somebody died", PLAIN, gone_client, do_restart),
 	CASE("restart, an unlinked cache", PLAIN, made_unlinked_by_the_dead, do_restart),
 	CASE("restart, no memory", PLAIN, plain_client, do_restart_without_memory),
+	CASE("restart, little memory", PLAIN, plain_client, do_restart_with_little_memory),
 	CASE("restart, hostile", PLAIN, hostile_restart, do_restart, .hostile = true),
 	CASE("restart, hostile magazine", PLAIN, hostile_worker_magazine, do_restart,
 	     .hostile = true),

@@ -344,6 +344,8 @@ int __wrap_backing_extent(const struct backing *backing, char *heap, uint64_t of
 
 int __wrap_backing_punch(int fd, uint64_t offset, uint64_t bytes)
 {
+	if (lies.punch && --lies.punch == 0)
+		return -EIO;
 	if (!is_mirror(fd))
 		return __real_backing_punch(fd, offset, bytes);
 	for (unsigned i = 0; i < ranges_n; i++)
