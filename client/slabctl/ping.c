@@ -10,6 +10,7 @@
 #include "client/slabctl/wire.h"
 
 #define RETRY_MS 20
+#define FAIR_MS	 100
 
 /* Worth another try: it is not there, or it ended while it was starting. */
 static bool may_come(int code)
@@ -17,11 +18,12 @@ static bool may_come(int code)
 	return code == EXIT_UNREACHABLE || code == EXIT_TIMEOUT;
 }
 
+/* The last try may have had no time to fail but by the clock: then the one before it knows why. */
 static int open_until(struct query *query, uint64_t start, uint64_t end)
 {
 	uint64_t now = start;
 	char why[sizeof(query->why) - 64];
-	int code;
+	int code, last = 0;
 
 	for (;;) {
 		unsigned left = (unsigned)(end - now);
@@ -32,6 +34,10 @@ static int open_until(struct query *query, uint64_t start, uint64_t end)
 		now = wire_now();
 		if (!may_come(code))
 			return code;
+		if (code != EXIT_TIMEOUT || left >= FAIR_MS || !last) {
+			last = code;
+			snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, query->why);
+		}
 		if (now >= end)
 			break;
 		if (query->waiting)
@@ -41,8 +47,7 @@ static int open_until(struct query *query, uint64_t start, uint64_t end)
 		if (now > end)
 			now = end;
 	}
-	snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, query->why);
-	return query_fail(query, code, TEXT_WAITED, why, (double)(now - start) / 1000);
+	return query_fail(query, last, TEXT_WAITED, why, (double)(now - start) / 1000);
 }
 
 static int wait_open(struct query *query, unsigned wait_ms)

@@ -15,20 +15,32 @@
 static SCREEN *screen;
 static bool colours;
 
+/* Asked before newterm, which loses memory where it fails.  A terminal that can't move its cursor can't
+ * put a line where it belongs. */
+static bool terminal_will_do(void)
+{
+	const char *move;
+	bool can_move;
+	int error;
+
+	if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+		return false;
+	move = tigetstr((NCURSES_CONST char *)"cup");
+	can_move = move && move != (const char *)-1;
+	del_curterm(cur_term);
+	return can_move;
+}
+
 bool screen_open(void)
 {
 	const char *no_colour = getenv("NO_COLOR");
-	const char *move;
 
 	setlocale(LC_ALL, "");
+	if (!terminal_will_do())
+		return false;
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
 		return false;
-	move = tigetstr((NCURSES_CONST char *)"cup");
-	if (!move || move == (const char *)-1) { /* it can't put a line where it belongs */
-		screen_close();
-		return false;
-	}
 	cbreak();
 	noecho();
 	nonl();
