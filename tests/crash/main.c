@@ -34,14 +34,26 @@ struct task {
 	const struct crash_case *crash_case;
 };
 
+struct choice {
+	const char *only; /* what a case has in its name; NULL: anything */
+	bool brief;
+};
+
 static struct task tasks[1024];
 static unsigned tasks_n;
 
+static bool is_wanted(const struct crash_case *c, bool core, const struct choice *choice)
+{
+	return (!core || c->core) && (!choice->brief || c->core || c->hostile) &&
+	       (!choice->only || strstr(c->name, choice->only));
+}
+
 static void add_tasks(void (*suite)(const struct crash_case *c, unsigned sample),
-		      const struct crash_case *cases, unsigned n, bool core, const char *only)
+		      const struct crash_case *cases, unsigned n, bool core,
+		      const struct choice *choice)
 {
 	for (unsigned i = 0; i < n; i++)
-		if ((!core || cases[i].core) && (!only || strstr(cases[i].name, only)))
+		if (is_wanted(&cases[i], core, choice))
 			tasks[tasks_n++] = (struct task){suite, &cases[i]};
 }
 
@@ -74,9 +86,10 @@ static void job_main(int job, unsigned sample)
 
 static void usage(void)
 {
-	fputs("usage: crash [-s kill|recovery|pairs|meanwhile] [-c CASE] [-n EVERY] [-j JOBS] "
+	fputs("usage: crash [-s kill|recovery|pairs|meanwhile] [-c CASE] [-k] [-n EVERY] [-j JOBS] "
 	      "[-u]\n"
 	      "  -s  this suite alone     -c  cases with this in their name\n"
+	      "  -k  core and hostile cases alone\n"
 	      "  -n  every so many states in recovery, pairs and meanwhile; 1: all\n"
 	      "  -u  compare with unreached.txt; twice: and print the instructions\n",
 	      stderr);
@@ -90,16 +103,19 @@ static bool has(const char *suite, const char *name)
 
 int main(int argc, char **argv)
 {
-	const char *suite = NULL, *only = NULL;
+	struct choice choice = {0};
+	const char *suite = NULL;
 	unsigned sample = 3, jobs = 2, unreached = 0;
 	int status, bad = 0, option;
 	double began = seconds();
 
-	while ((option = getopt(argc, argv, "s:c:n:j:u")) != -1) {
+	while ((option = getopt(argc, argv, "s:c:kn:j:u")) != -1) {
 		if (option == 's')
 			suite = optarg;
 		else if (option == 'c')
-			only = optarg;
+			choice.only = optarg;
+		else if (option == 'k')
+			choice.brief = true;
 		else if (option == 'n')
 			sample = (unsigned)atoi(optarg);
 		else if (option == 'j')
@@ -114,16 +130,16 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	coverage_open();
 	if (has(suite, "recovery")) { /* the longest first */
-		add_tasks(suite_recovery, worker_cases, worker_cases_n, true, only);
-		add_tasks(suite_recovery, client_cases, client_cases_n, true, only);
+		add_tasks(suite_recovery, worker_cases, worker_cases_n, true, &choice);
+		add_tasks(suite_recovery, client_cases, client_cases_n, true, &choice);
 	}
 	if (has(suite, "pairs"))
-		add_tasks(suite_pairs, client_cases, client_cases_n, true, only);
+		add_tasks(suite_pairs, client_cases, client_cases_n, true, &choice);
 	if (has(suite, "meanwhile"))
-		add_tasks(suite_meanwhile, client_cases, client_cases_n, true, only);
+		add_tasks(suite_meanwhile, client_cases, client_cases_n, true, &choice);
 	if (has(suite, "kill")) {
-		add_tasks(suite_single, client_cases, client_cases_n, false, only);
-		add_tasks(suite_single, worker_cases, worker_cases_n, false, only);
+		add_tasks(suite_single, client_cases, client_cases_n, false, &choice);
+		add_tasks(suite_single, worker_cases, worker_cases_n, false, &choice);
 	}
 	for (unsigned i = 0; i < jobs; i++)
 		if (fork() == 0)
