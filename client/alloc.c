@@ -125,6 +125,7 @@ static void resume_parked(struct slabd_cache *cache, struct slabd_fast_slot *slo
 	pthread_mutex_lock(&process->lock);
 	parked_resume(cache, slot);
 	pthread_mutex_unlock(&process->lock);
+	poison_hide(cache, slot);
 }
 
 /* The loaded magazine of the calling thread has rounds afterwards: 0, or -errno with the error set. */
@@ -187,6 +188,7 @@ static COLD void *alloc_slow(struct slabd_cache *cache, unsigned flags)
 			return error_null(r);
 		object = slabd_fast_take(cache);
 	} while (!object);
+	poison_taken(cache, object);
 	PROBE2(alloc, cache, object);
 	return object;
 }
@@ -230,9 +232,11 @@ size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, voi
 		size_t some = slabd_fast_take_many(cache, n - got, objects + got);
 
 		got += some;
-		if (!some)
+		if (!some) {
 			r = alloc_more(cache, flags,
 				       n - got > UINT32_MAX ? UINT32_MAX : (uint32_t)(n - got));
+			got += poison_take_many(cache, n - got, objects + got);
+		}
 	}
 	if (r < 0) {
 		slabd_free_bulk(cache, got, objects);
@@ -310,13 +314,16 @@ static void free_attached(struct slabd_cache *cache, void *object, slab_ref ref)
 		resume_parked(cache, slot);
 	room = free_make_room(cache, slot) == 0;
 	if (!claim_for_free(slot, tag, room)) {
+		poison_hide(cache, slot);
 		error_refused(cache, object);
 		return;
 	}
+	poison_given(cache, object);
 	if (room)
 		free_add(cache, slot, ref);
 	else
 		parked_add(cache, ref, tag_generation(SLABD_FAST_LOAD(tag)), true);
+	poison_hide(cache, slot);
 	PROBE2(free, cache, object);
 }
 
@@ -334,10 +341,12 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 		free_attached(cache, object, ref);
 	} else {
 		tag = load_relaxed(cache_tag(&cache->view, ref));
-		if (tag_state(tag) == TAG_LIVE)
+		if (tag_state(tag) == TAG_LIVE) {
+			poison_given(cache, object);
 			parked_add(cache, ref, tag_generation(tag), false);
-		else
+		} else {
 			error_refused(cache, object);
+		}
 	}
 	errno = saved;
 }
@@ -367,11 +376,13 @@ int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation
 {
 	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
 	struct slabd_fast_slot *slot = thread_slot(cache);
+	void *object = ref_address(cache->view.heap, ref);
 	uint32_t seen;
 	bool room;
 
 	if (!slot->live) {
 		if (thread_enter(cache, deadline) < 0) {
+			poison_given(cache, object);
 			parked_add(cache, ref, generation, false);
 			return 0;
 		}
@@ -380,12 +391,16 @@ int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation
 	room = free_make_room(cache, slot) == 0;
 	seen = SLABD_FAST_LOAD(tag);
 	do {
-		if (tag_state(seen) != TAG_LIVE || tag_generation(seen) != generation)
+		if (tag_state(seen) != TAG_LIVE || tag_generation(seen) != generation) {
+			poison_hide(cache, slot);
 			return -ESTALE;
+		}
 	} while (!slabd_fast_claim(slot, tag, &seen));
+	poison_given(cache, object);
 	if (room)
 		free_add(cache, slot, ref);
 	else
 		parked_add(cache, ref, generation, true);
+	poison_hide(cache, slot);
 	return 0;
 }

@@ -324,6 +324,7 @@ static void unmap_regions(struct slabd *slabd)
 
 	if (!segment->heap)
 		return;
+	poison_detached(slabd);
 	munmap(segment->heap, segment->heap_bytes);
 	munmap(segment->depot, segment->depot_bytes);
 	munmap(segment->catalog, segment->catalog_bytes);
@@ -400,6 +401,7 @@ static int attach_new(struct slabd *slabd, uint64_t deadline)
 		return error_set(r, "slabd at %s: its segment of %llu MiB can't be mapped: %s",
 				 slabd->address.socket,
 				 (unsigned long long)(welcome.heap_bytes >> 20), strerror(-r));
+	poison_attached(slabd);
 	return 0;
 }
 

@@ -51,8 +51,14 @@ void *slabd_get(struct slabd_cache *cache, slabd_handle handle)
 	slab_tag *tag;
 	uint32_t seen;
 	int r = find(cache, handle, &tag, &seen);
+	void *object;
 
-	return r < 0 ? error_null(r) : ref_address(cache->view.heap, handle_ref(handle));
+	if (r < 0)
+		return error_null(r);
+	object = ref_address(cache->view.heap, handle_ref(handle));
+	if (unlikely(poison_on))
+		poison_found(cache, object);
+	return object;
 }
 
 void *slabd_adopt(struct slabd_cache *cache, slabd_handle handle)
@@ -60,6 +66,7 @@ void *slabd_adopt(struct slabd_cache *cache, slabd_handle handle)
 	struct slabd_fast_slot *slot = thread_slot(cache);
 	slab_tag *tag;
 	uint32_t seen;
+	void *object;
 	int r;
 
 	if (!slot->live) {
@@ -73,7 +80,10 @@ void *slabd_adopt(struct slabd_cache *cache, slabd_handle handle)
 		if (r < 0)
 			return error_null(r);
 	} while (!cas_acq_rel(tag, &seen, tag_make(slot->me, TAG_LIVE, tag_generation(seen))));
-	return ref_address(cache->view.heap, handle_ref(handle));
+	object = ref_address(cache->view.heap, handle_ref(handle));
+	if (unlikely(poison_on))
+		poison_found(cache, object);
+	return object;
 }
 
 int slabd_free_handle(struct slabd_cache *cache, slabd_handle handle)

@@ -20,6 +20,7 @@
 
 #include "client/address.h"
 #include "client/connection.h"
+#include "client/poison.h"
 #include "shm/depot.h"
 
 #define SLOTS_MAX 16384u /* caches that one process has open at a time */
@@ -76,6 +77,7 @@ struct slabd {
 	uint32_t opens;
 	bool same_address;
 	struct connection inherited; /* as last connected, for a child to close */
+	struct poison *poison;
 };
 
 struct slabd_cache {
@@ -108,6 +110,8 @@ int thread_enter(struct slabd_cache *cache, uint64_t deadline);
 void thread_put_back(struct slabd_cache *cache, struct slabd_fast_slot *slot);
 /* The same for all threads of the process, and the slots are free for another cache. */
 void thread_put_back_all(struct slabd_cache *cache);
+/* Puts back the previous magazine, and loaded, if there is one, takes its place. */
+void thread_put_previous(struct slabd_cache *cache, struct slabd_fast_slot *slot);
 
 /* ---------------------------------------------------------------- attach.c */
 

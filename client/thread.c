@@ -71,6 +71,17 @@ void thread_put_back(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 	put_one(cache, was.previous, was.previous_index, was.me);
 }
 
+void thread_put_previous(struct slabd_cache *cache, struct slabd_fast_slot *slot)
+{
+	struct slabd_fast_slot was = *slot;
+
+	slot->previous = was.loaded;
+	slot->previous_index = was.loaded_index;
+	slot->loaded = NULL;
+	atomic_step();
+	put_one(cache, was.previous, was.previous_index, was.me);
+}
+
 void thread_put_back_all(struct slabd_cache *cache)
 {
 	for (struct table *table = process->tables; table; table = table->next) {

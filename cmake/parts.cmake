@@ -17,6 +17,9 @@ option(SLABD_PROBES "Static probes for perf, bpftrace, SystemTap and gdb" ${HAVE
 if(SLABD_PROBES)
   add_compile_definitions(SLABD_PROBES)
 endif()
+# SLABD_POISON=1 (client/poison.c): for AddressSanitizer nothing is needed, for valgrind its header.
+check_include_file(valgrind/memcheck.h HAVE_VALGRIND_MEMCHECK_H)
+option(SLABD_POISON "Poison freed objects for AddressSanitizer and valgrind where the environment asks" ON)
 find_path(UTHASH_INCLUDE uthash.h REQUIRED)
 find_program(PROTOC_C protoc-c REQUIRED)
 

@@ -19,7 +19,10 @@
  * What is not caught: between the check and the store of a free of one's own object lie nanoseconds
  * in which a second free of it, by another thread or process, goes unseen (SLABD_STRICT has no such
  * window).  A double free by pointer is caught until the object is handed out again; a stale handle
- * passes only after an exact multiple of 65,536 frees of its object. */
+ * passes only after an exact multiple of 65,536 frees of its object.
+ *
+ * With SLABD_POISON=1 in the environment, valgrind and AddressSanitizer report a use of an object that
+ * this process has freed, until alloc, get or adopt gives it back: see libslabd(3). */
 #ifndef SLABD_SLABD_H
 #define SLABD_SLABD_H
 
