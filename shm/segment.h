@@ -42,7 +42,8 @@ struct cache_view {
 };
 
 /* Maps a region of bytes from fd, MAP_NORESERVE.  At address if that is not NULL: -EADDRINUSE when
- * something else is mapped there.  prot as for mmap.  Returns 0 or -errno. */
+ * something else is mapped there.  prot as for mmap.  What is writable stays out of core dumps unless
+ * $SLABD_DUMP is 1.  Returns 0 or -errno. */
 int segment_map(char **ret, int fd, uint64_t bytes, int prot, void *address);
 
 /* The same as a private copy that costs only the pages that are changed: what-if, for recovery. */

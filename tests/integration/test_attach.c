@@ -427,3 +427,44 @@ Test(attach, range_taken)
 	cr_assert_eq(daemon_audit(&d).live, 0);
 	daemon_stop(&d);
 }
+
+/* ---------------------------------------------------------------- core dumps */
+
+/* Is the mapping of this memfd kept out of core dumps? */
+static bool is_kept_out(const char *region)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	bool here = false, found = false, kept = false;
+	char line[512];
+
+	cr_assert(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (strstr(line, " rw-s ") && strstr(line, region))
+			here = found = true;
+		if (here && strncmp(line, "VmFlags:", 8) == 0) {
+			kept = strstr(line, " dd") != NULL;
+			here = false;
+		}
+	}
+	fclose(file);
+	cr_assert(found, "no mapping of %s", region);
+	return kept;
+}
+
+/* To dump a hole is to fill it, so a client's core would cost the pool its whole span. */
+Test(attach, cores_leave_the_pool_out)
+{
+	struct slabd *slabd;
+
+	daemon_start(&d, NULL);
+	slabd = attach_to(d.socket);
+	cr_assert(is_kept_out("slabd-heap"));
+	cr_assert(is_kept_out("slabd-depot"));
+	slabd_detach(slabd);
+	setenv("SLABD_DUMP", "1", 1);
+	slabd = attach_to(d.socket);
+	cr_assert_not(is_kept_out("slabd-heap"));
+	cr_assert_not(is_kept_out("slabd-depot"));
+	slabd_detach(slabd);
+	daemon_stop(&d);
+}
