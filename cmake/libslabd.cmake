@@ -56,3 +56,11 @@ install(EXPORT slabd NAMESPACE slabd:: FILE slabdTargets.cmake DESTINATION ${SLA
 install(FILES ${PROJECT_BINARY_DIR}/slabdConfig.cmake ${PROJECT_BINARY_DIR}/slabdConfigVersion.cmake
         DESTINATION ${SLABD_CMAKE_DIR})
 unset(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME)
+
+# gdb loads by itself what lies below its auto-load under the name of a library, whole path included.
+install(CODE "
+  set(library \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/libslabd.so.${PROJECT_VERSION}\")
+  cmake_path(GET library PARENT_PATH folder)
+  file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/gdb/auto-load\${folder}\" TYPE FILE
+       RENAME \"libslabd.so.${PROJECT_VERSION}-gdb.py\" FILES \"${PROJECT_SOURCE_DIR}/client/gdb/slabd-gdb.py\")"
+        COMPONENT libslabd-dev)

@@ -21,6 +21,8 @@ foreach(page ${PAGES})
 endforeach()
 
 install(FILES ${PACKAGE}/slabd.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT slabd)
+install(FILES docs/probes.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT slabd)
+install(DIRECTORY docs/bpftrace DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT slabd)
 install(FILES docs/metrics.md docs/grafana-dashboard.json docs/prometheus-alerts.yml
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/slabd-exporter COMPONENT slabd-exporter)
 if(SLABD_SYSTEM)

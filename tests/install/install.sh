@@ -14,9 +14,11 @@ DESTDIR= "$cmake" --install "$build" --prefix "$work/first" >install.log
 mv first prefix
 for file in sbin/slabd bin/slabctl include/slabd/slabd.h include/slabd/kmem.h \
 	share/bash-completion/completions/slabctl share/zsh/site-functions/_slabctl \
-	share/fish/vendor_completions.d/slabctl.fish; do
+	share/fish/vendor_completions.d/slabctl.fish \
+	share/doc/slabd/examples/bpftrace/slabd-refills.bt; do
 	[ -e "prefix/$file" ] || { echo "not installed: $file" >&2; exit 1; }
 done
+[ -n "$(find "prefix/share/gdb/auto-load$work" -name 'libslabd.so.*-gdb.py')" ] || { echo "not installed: gdb's script" >&2; exit 1; }
 prefix/bin/slabctl --version >/dev/null
 prefix/sbin/slabd --version >/dev/null
 
