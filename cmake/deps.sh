@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh [demo] [clang] [deb]: sees to it that what building needs is there, plus what the words name.
+# deps.sh [demo] [clang] [deb] [test]: sees to it that what building needs is there, plus what the words name.
 # Silent and quick when nothing is missing; else installs the missing Debian packages.
 set -eu
 
@@ -30,6 +30,18 @@ for word; do
 	deb)
 		program dpkg-shlibdeps dpkg-dev
 		program file file
+		;;
+	test) # tools that tests call; where one is missing they say what they leave out
+		# where systemd runs, the package would start a server
+		[ -d /run/systemd/system ] || program promtool prometheus
+		program chromium chromium
+		program gdb gdb
+		program valgrind valgrind
+		program bpftrace bpftrace
+		program zsh zsh
+		program fish fish
+		program groff groff
+		program systemd-analyze systemd
 		;;
 	*) echo "deps.sh: unknown word $word" >&2; exit 2 ;;
 	esac
