@@ -55,6 +55,7 @@ int main(int argc, char **argv)
 	fill_standard_descriptors();
 	options_parse(&order, argc, argv);
 	code = query_init(&query, order.address);
+	query.patient = !order.verb->offline;
 	progress_begin(&query, order.verb->name);
 	if (!code && !order.verb->offline)
 		code = query_open(&query);

@@ -18,6 +18,7 @@
 #include "shm/layout.h"
 
 #define TIMEOUT_MS_MAX 86400000
+#define WORKERS_MAX    3 /* that are asked one after the other */
 
 int query_fail(struct query *query, int code, const char *format, ...)
 {
@@ -113,13 +114,14 @@ static int exit_of(int status)
 }
 
 /* Asks, and gives the answer if it is the wanted one. */
-static int ask(struct query *query, Slabd__Request *request, Slabd__Reply__AnswerCase wanted,
-	       const Slabd__Reply **reply)
+static int ask_once(struct query *query, Slabd__Request *request, Slabd__Reply__AnswerCase wanted,
+		    const Slabd__Reply **reply)
 {
 	uint64_t deadline = wire_now() + query->timeout_ms;
 	int code;
 
 	request->sequence = ++query->sequence;
+	query->hung_up = false;
 	code = send_request(query, request, deadline);
 	if (!code)
 		code = receive_reply(query, reply, deadline);
@@ -154,7 +156,7 @@ static int greet(struct query *query)
 	hello.version = text(SLABD_VERSION_STRING);
 	hello.segment = query->address.segment;
 	hello.observer = true;
-	code = ask(query, &request, SLABD__REPLY__ANSWER_WELCOME, &reply);
+	code = ask_once(query, &request, SLABD__REPLY__ANSWER_WELCOME, &reply);
 	if (code)
 		return code;
 	snprintf(query->version, sizeof(query->version), "%s", reply->welcome->version);
@@ -166,17 +168,59 @@ static int greet(struct query *query)
 	return EXIT_DONE;
 }
 
-int query_open(struct query *query)
+static int open_once(struct query *query)
 {
 	int code;
 
 	query->sequence = 0;
 	query->why[0] = 0;
+	query->hung_up = false;
 	code = wire_connect(query, wire_now() + query->timeout_ms);
 	if (!code)
 		code = greet(query);
 	if (code)
 		query_close(query);
+	return code;
+}
+
+int query_open(struct query *query)
+{
+	int code = open_once(query);
+
+	for (int i = 1; code && query->patient && query->hung_up && i < WORKERS_MAX; i++)
+		code = open_once(query);
+	return code;
+}
+
+/* Does it change nothing, so that it may be asked twice? */
+static bool is_question(const Slabd__Request *request)
+{
+	switch (request->verb_case) {
+	case SLABD__REQUEST__VERB_STATS:
+	case SLABD__REQUEST__VERB_CACHE_LIST:
+	case SLABD__REQUEST__VERB_CLIENTS:
+	case SLABD__REQUEST__VERB_AUDIT:
+		return true;
+	case SLABD__REQUEST__VERB_ORPHANS:
+		return !request->orphans->free;
+	default:
+		return false;
+	}
+}
+
+static int ask(struct query *query, Slabd__Request *request, Slabd__Reply__AnswerCase wanted,
+	       const Slabd__Reply **reply)
+{
+	int code = ask_once(query, request, wanted, reply);
+
+	for (int i = 1; code && query->patient && query->hung_up && i < WORKERS_MAX; i++) {
+		if (!is_question(request))
+			break;
+		query_close(query);
+		code = query_open(query);
+		if (!code)
+			code = ask_once(query, request, wanted, reply);
+	}
 	return code;
 }
 

@@ -21,6 +21,9 @@ struct query {
 	bool (*waiting)(void *arg, uint64_t waited_ms);
 	void (*waited)(void *arg, uint64_t waited_ms);
 	void *waiting_arg;
+	/* What only asks is asked again of the next worker where this one ended before it answered. */
+	bool patient;
+	bool hung_up; /* why the last call failed */
 	uint64_t sequence;
 	struct address address;
 	char shown[192];  /* the address as it is shown and typed */

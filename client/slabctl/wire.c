@@ -77,6 +77,12 @@ static int fail_silent(struct query *query)
 	return query_fail(query, EXIT_TIMEOUT, TEXT_SILENT, query->shown, query->timeout_ms);
 }
 
+static int fail_hung_up(struct query *query)
+{
+	query->hung_up = true;
+	return query_fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
+}
+
 static int connect_error(struct query *query, int error)
 {
 	switch (error) {
@@ -120,7 +126,7 @@ int wire_send(struct query *query, size_t n, uint64_t deadline)
 		if (!wait_for(query, POLLOUT, deadline))
 			return fail_silent(query);
 	if (r < 0)
-		return query_fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
+		return fail_hung_up(query);
 	return EXIT_DONE;
 }
 
@@ -133,7 +139,7 @@ int wire_receive(struct query *query, size_t *n, uint64_t deadline)
 		if (!wait_for(query, POLLIN, deadline))
 			return fail_silent(query);
 	if (r <= 0 && r != -EBADMSG)
-		return query_fail(query, EXIT_UNREACHABLE, TEXT_HUNG_UP, query->shown);
+		return fail_hung_up(query);
 	*n = r > 0 ? (size_t)r : 0;
 	return EXIT_DONE;
 }

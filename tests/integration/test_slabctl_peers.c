@@ -186,6 +186,30 @@ Test(slabctl_peers, ends_the_connection)
 	assert_fails(against(hang_up, "ping", "--wait=1"), 5, "waited");
 }
 
+/* The first two conversations end, at the hello and at the question; the third is answered. */
+static enum act worker_dies(const Slabd__Request *request, Slabd__Reply *reply)
+{
+	static Slabd__ClientsReply clients = SLABD__CLIENTS_REPLY__INIT;
+	static int questions, hellos;
+
+	if (request->verb_case == SLABD__REQUEST__VERB_HELLO)
+		return ++hellos == 1 || !welcome(request, reply) ? HANG_UP : ANSWER;
+	if (request->verb_case != SLABD__REQUEST__VERB_CLIENTS || ++questions == 1)
+		return HANG_UP;
+	reply->answer_case = SLABD__REPLY__ANSWER_CLIENTS;
+	reply->clients = &clients;
+	return ANSWER;
+}
+
+/* While a worker is replaced a question is asked again, and what changes something is not. */
+Test(slabctl_peers, asks_the_next_worker)
+{
+	const struct ctl_run *run = against(worker_dies, "clients", NULL);
+
+	cr_assert_eq(run->code, 0, "%s", run->error);
+	assert_fails(against(worker_dies, "shrink", "--all"), 5, "ended the connection");
+}
+
 Test(slabctl_peers, says_nothing)
 {
 	setenv("SLABD_TIMEOUT_MS", "150", 1);
