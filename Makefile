@@ -41,7 +41,7 @@ soak: build
 	@$(SLABD) $(PRIVATE) $(CURDIR)/$(BUILD)/bin/slabd-storm --hours=$(HOURS)
 
 test: deps
-	@cmake/deps.sh test || echo 'make test: goes on; tests that need what is missing say so and are left out' >&2
+	@cmake/deps.sh deb test || echo 'make test: goes on; tests that need what is missing say so and are left out' >&2
 	@cmake/check.sh release asan tsan
 
 debug asan tsan: deps

@@ -54,7 +54,7 @@ set(CPACK_COMPONENTS_ALL slabd slabctl libslabd0 libslabd-dev slabd-exporter)
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_SET_DESTDIR ON) # /etc is not below the prefix
-set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_DEBUGINFO_PACKAGE ON) # NAME-dbgsym, as debhelper makes them; the rest is stripped
 set(CPACK_VERBATIM_VARIABLES ON)
 set(CPACK_PACKAGE_CONTACT "${SLABD_MAINTAINER}")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # each package has its own

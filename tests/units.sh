@@ -13,6 +13,12 @@ DESTDIR='' "$cmake" --install "$build" --prefix "$work/usr" >install.log
 units=$work/usr/lib/systemd/system
 grep -q "ExecStart=$work/usr/sbin/slabd " "$units/slabd.service" || fail "slabd.service does not start the installed slabd"
 
+for unit in "$units"/slabd*; do
+	page=$(sed -n 's/^Documentation=man:\(.*\)(\(.\))$/\1.\2/p' "$unit")
+	[ -n "$page" ] && [ -e "$source/docs/man/$page" ] || fail "$(basename "$unit") names no page of ours"
+	[[ $unit != *.service ]] || grep -q '^LimitNOFILE=[0-9]' "$unit" || fail "$(basename "$unit") has no LimitNOFILE"
+done
+
 # What is commented out are the defaults: with them put in force, nothing changes for slabd.
 conf=$source/cmake/package/slabd.conf
 "$SLABD_BIN" --config "$conf" --check-config >/dev/null

@@ -6,6 +6,7 @@ set -eu
 ram=$1 packages=$2 boot=no
 [ "$3" = boot ] && { boot=yes; shift; }
 script=$3 here=$(cd "$(dirname "$0")" && pwd)
+[ -n "$MACHINE" ] && [ "$(readlink /proc/self/ns/mnt)" != "$MACHINE" ] || { echo "copy: these are the machine's own mounts" >&2; exit 1; }
 mount --make-rprivate /
 {
 	mount -t tmpfs -o mode=755 none "$ram"
@@ -27,7 +28,7 @@ mount -t tmpfs -o mode=1777 none "$root/dev/shm"
 mount -t tmpfs -o mode=755 none "$root/run"
 mount -t tmpfs -o mode=1777 none "$root/tmp"
 mkdir -p "$root/opt/packages" "$root/opt/old"
-cp "$packages"/*.deb "$root/opt/packages"
+cp "$packages"/*.*deb "$root/opt/packages"
 cp "$here/$script" "$here/client.c" "$root/opt"
 
 command=(bash "/opt/$script")

@@ -40,6 +40,12 @@ slabd-exporter --version >/dev/null
 cc /opt/client.c -o client $(pkg-config --cflags --libs libslabd)
 chmod 755 client
 setpriv --reuid=65534 --regid=65534 --groups="$(getent group slabd | cut -d: -f3)" ./client </dev/null || fail "a member of the group is refused"
+if command -v gdb >/dev/null; then
+	dpkg -i /opt/packages/libslabd0-dbgsym_*.ddeb >>install.log 2>&1 || { cat install.log >&2; fail "libslabd0-dbgsym does not install"; }
+	gdb -batch -ex 'set debuginfod enabled off' -ex 'set breakpoint pending on' -ex 'break slabd_alloc' -ex run \
+		-ex 'slabd caches' ./client </dev/null >gdb.log 2>&1 || true
+	grep -q '^things ' gdb.log || { cat gdb.log >&2; fail "gdb does not load its script by itself"; }
+fi
 stranger ./client </dev/null 2>/dev/null && fail "a stranger may attach"
 code=0
 stranger slabctl ping >/dev/null 2>&1 || code=$?
@@ -56,6 +62,7 @@ kill $slabd
 wait $slabd || { cat slabd.log >&2; fail "slabd ended with $?"; }
 
 echo "#mine" >>/etc/slabd/slabd.conf
+! dpkg -s libslabd0-dbgsym >/dev/null 2>&1 || all+=(libslabd0-dbgsym)
 dpkg -r "${all[@]}" >remove.log 2>&1 || { cat remove.log >&2; fail "does not remove"; }
 for file in /usr/sbin/slabd /usr/bin/slabctl /usr/bin/slabd-exporter /usr/include/slabd /usr/lib/systemd/system/slabd.service \
 	/usr/share/doc/slabd /etc/systemd/system/sockets.target.wants/slabd.socket; do
