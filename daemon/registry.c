@@ -419,8 +419,8 @@ static void destroy_finish(struct job *job)
 	    registry_find(job->pool, d->client, d->id, d->serial, &cache, &result) == 0) {
 		if (d->live && !cache->unlinked)
 			FAIL(&result, -EBUSY,
-			     "cache \"%s\": %llu objects are live; free them first (slabctl "
-			     "clients shows who holds them)",
+			     "cache \"%s\": %llu objects are live or orphaned; free them first "
+			     "(slabctl clients and slabctl orphans show whose they are)",
 			     cache->view.desc->name, (unsigned long long)d->live);
 		else if (!cache->unlinked)
 			unlink_cache(cache, d->client, d->sequence);

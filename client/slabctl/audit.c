@@ -83,6 +83,8 @@ static int judge(struct query *query, const struct audit_verdict *audit)
 	}
 	if (!audit->exact)
 		return query_fail(query, EXIT_FAILED, TEXT_UNDECIDED);
+	if (!lost && !doubled && query_is_damaged(query))
+		return query_fail(query, EXIT_DAMAGE, TEXT_DAMAGED_AUDIT);
 	return query_fail(query, EXIT_DAMAGE, TEXT_UNBALANCED, (unsigned long long)lost,
 			  (unsigned long long)doubled);
 }

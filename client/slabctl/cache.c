@@ -18,8 +18,8 @@ static void show_counts(const struct cache_row *c)
 	       (unsigned long long)c->orphaned, (unsigned long long)c->in_magazines,
 	       (unsigned long long)c->in_slabs);
 	printf("clients   %llu\n", (unsigned long long)c->clients);
-	printf("magazine  %llu objects, %llu racks\n", (unsigned long long)c->magazine,
-	       (unsigned long long)c->racks);
+	printf("magazine  %llu objects, %llu rack%s\n", (unsigned long long)c->magazine,
+	       (unsigned long long)c->racks, c->racks == 1 ? "" : "s");
 	printf("settings  surplus %llu, batch %llu\n", (unsigned long long)c->surplus,
 	       (unsigned long long)c->batch);
 	printf("traffic   %llu allocs, %llu frees, %llu claims, %llu refills, %llu waits\n",
@@ -83,6 +83,8 @@ int verb_cache(struct query *query, const struct order *order)
 		show(&cache);
 		show_map(&cache, map);
 	}
+	if (!code && query_is_damaged(query))
+		output_note(TEXT_DAMAGED_FIGURES);
 	free(map);
 	return code;
 }

@@ -82,6 +82,8 @@ int verb_caches(struct query *query, const struct order *order)
 			add_row(table, &rows[i]);
 		table_print(table);
 	}
+	if (!code && query_is_damaged(query))
+		output_note(TEXT_DAMAGED_FIGURES);
 	free(caches.rows);
 	return code;
 }

@@ -61,7 +61,10 @@ static void show(struct event_row *event)
 		       event->kind, event->text);
 	if (*event->comm) {
 		output_clean(event->comm);
-		printf(" (pid %llu, %s)", (unsigned long long)event->pid, event->comm);
+		if (strstr(event->text, "pid ")) /* it says which itself */
+			printf(" (%s)", event->comm);
+		else
+			printf(" (pid %llu, %s)", (unsigned long long)event->pid, event->comm);
 	}
 	printf("%s\n", colour != PLAIN ? output_colour(PLAIN) : "");
 }

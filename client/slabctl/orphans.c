@@ -93,6 +93,8 @@ int verb_orphans(struct query *query, const struct order *order)
 		code = query_orphans(query, order->name, order->release, &orphans, &freed);
 	if (!code)
 		code = show(&orphans, order->json);
+	if (!code && query_is_damaged(query))
+		output_note(TEXT_DAMAGED_FIGURES);
 	if (!code && order->release && !order->json)
 		printf("%llu objects freed\n", (unsigned long long)freed);
 	free(orphans.rows);

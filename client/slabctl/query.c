@@ -297,6 +297,13 @@ int query_status(struct query *query, struct status_row *ret)
 	return EXIT_DONE;
 }
 
+bool query_is_damaged(struct query *query)
+{
+	struct status_row status;
+
+	return query_status(query, &status) == EXIT_DONE && status.damaged;
+}
+
 /* ---------------------------------------------------------------- caches */
 
 static void take_cache(struct cache_row *ret, const Slabd__CacheStats *stats)

@@ -87,6 +87,8 @@ int query_fail(struct query *query, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 int query_status(struct query *query, struct status_row *ret);
+/* Is memory of the segment gone, so that what walks it finds less than there is? */
+bool query_is_damaged(struct query *query);
 int query_caches(struct query *query, struct list *caches); /* struct cache_row */
 /* The same, and for each cache a char *, the caller's to free: its map, as query_cache() gives it. */
 int query_maps(struct query *query, struct list *caches, struct list *maps);

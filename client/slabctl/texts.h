@@ -73,6 +73,11 @@
 #define TEXT_NO_ORPHANS "no orphans"
 #define TEXT_DAMAGED_POOL \
 	"the segment is damaged: memory under it is gone; see slabd's log, and slabctl audit"
+#define TEXT_DAMAGED_FIGURES                                                                     \
+	"the segment is damaged: memory under it is gone, and figures that were read there are " \
+	"not what there is; see slabctl doctor"
+#define TEXT_DAMAGED_AUDIT \
+	"damage: memory under the segment is gone, so nothing can be proved; see slabctl doctor"
 #define TEXT_UNBALANCED "damage: %llu objects lost, %llu doubled; see slabd's log"
 #define TEXT_UNDECIDED                                                                         \
 	"no verdict: clients moved objects during every walk; ask again when they are quiet: " \

@@ -313,8 +313,8 @@ Test(cache, destroy_busy)
 	}
 	cr_assert(daemon_cache(&d, "thing", &before));
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-	expect_error("cache \"thing\": 3 objects are live; free them first (slabctl clients shows "
-		     "who holds them)");
+	expect_error("cache \"thing\": 3 objects are live or orphaned; free them first (slabctl "
+		     "clients and slabctl orphans show whose they are)");
 	cr_assert(daemon_cache(&d, "thing", &after), "untouched");
 	cr_assert_eq(before.serial, after.serial);
 	cr_assert_eq(after.live, 3);
@@ -344,8 +344,8 @@ Test(cache, destroy_with_orphans)
 	cr_assert_eq(child_run(leave_one, &flags), 0);
 	cr_assert_eq(daemon_audit(&d).live + daemon_audit(&d).orphaned, 1);
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-	expect_error("cache \"thing\": 1 objects are live; free them first (slabctl clients shows "
-		     "who holds them)");
+	expect_error("cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
+		     "clients and slabctl orphans show whose they are)");
 }
 
 Test(cache, destroy_own_in_reclaim)
@@ -389,8 +389,8 @@ Test(cache, destroy_others_in_reclaim)
 	baton_take(meeting.to_parent);
 	cr_assert(slabd_alloc(cache, 0));
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-	expect_error("cache \"thing\": 1 objects are live; free them first (slabctl clients shows "
-		     "who holds them)");
+	expect_error("cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
+		     "clients and slabctl orphans show whose they are)");
 	baton_pass(meeting.to_child, 1);
 	cr_assert_eq(child_join(pid), 0);
 	cr_assert_eq(slabd_cache_destroy(cache), 0, "%s", slabd_error());

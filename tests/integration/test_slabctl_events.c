@@ -165,3 +165,18 @@ Test(slabctl_events, narrow)
 	cr_assert_eq(run->code, 0);
 	cr_assert_eq(strspn(run->out, "0123456789:"), 8, "%s", run->out); /* no date */
 }
+
+/* Whose pid it is, once. */
+Test(slabctl_events, names_a_client_once)
+{
+	struct slabd *slabd;
+	char *line;
+
+	cr_assert_eq(slabd_attach(&slabd, NULL), 0, "%s", slabd_error());
+	line = strstr(ctl("events", NULL)->out, "attached: pid ");
+	cr_assert_not_null(line);
+	*strchr(line, '\n') = 0;
+	cr_assert_null(strstr(line + strlen("attached: pid "), "pid "), "%s", line);
+	cr_assert_not_null(strchr(line, '('));
+	slabd_detach(slabd);
+}

@@ -369,11 +369,38 @@ Test(slabctl_peers, audit_is_balanced_only_if_every_page_is)
 
 /* ---------------------------------------------------------------- a damaged segment */
 
+/* It lists nothing, since it can read nothing. */
+static void nothing_there(const Slabd__Request *request, Slabd__Reply *reply)
+{
+	static Slabd__CacheListReply caches = SLABD__CACHE_LIST_REPLY__INIT;
+	static Slabd__OrphansReply orphans = SLABD__ORPHANS_REPLY__INIT;
+	static Slabd__AuditReply audit = SLABD__AUDIT_REPLY__INIT;
+
+	switch (request->verb_case) {
+	case SLABD__REQUEST__VERB_CACHE_LIST:
+		reply->answer_case = SLABD__REPLY__ANSWER_CACHES;
+		reply->caches = &caches;
+		break;
+	case SLABD__REQUEST__VERB_ORPHANS:
+		reply->answer_case = SLABD__REPLY__ANSWER_ORPHANS;
+		reply->orphans = &orphans;
+		break;
+	case SLABD__REQUEST__VERB_AUDIT:
+		audit.exact = true;
+		reply->answer_case = SLABD__REPLY__ANSWER_AUDIT;
+		reply->audit = &audit;
+		break;
+	default:
+		break;
+	}
+}
+
 static enum act damaged(const Slabd__Request *request, Slabd__Reply *reply)
 {
 	static Slabd__StatsReply stats = SLABD__STATS_REPLY__INIT;
 
-	if (welcome(request, reply))
+	nothing_there(request, reply);
+	if (welcome(request, reply) || reply->answer_case)
 		return ANSWER;
 	stats.damaged = true;
 	stats.backing = (char *)(uintptr_t) "thp";
@@ -397,4 +424,22 @@ Test(slabctl_peers, with_a_damaged_segment)
 			   run->out);
 	cr_assert_not_null(strstr(run->out, "12 times"));
 	cr_assert_not_null(strstr(run->out, "7.7.7 answers, this slabctl is"));
+}
+
+/* What was read where memory is gone is no figure; it must not look like one. */
+Test(slabctl_peers, with_figures_of_a_damaged_segment)
+{
+	static const char *const verbs[] = {"caches", "orphans"};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		const struct ctl_run *run = against(damaged, verbs[i], NULL);
+
+		cr_assert_eq(run->code, 0);
+		cr_assert_not_null(strstr(run->error, "not what there is; see slabctl doctor"),
+				   "%s: %s", verbs[i], run->error);
+		run = against(damaged, verbs[i], "--json");
+		cr_assert_not_null(strstr(run->error, "not what there is; see slabctl doctor"),
+				   "%s: %s", verbs[i], run->error);
+	}
+	assert_fails(against(damaged, "audit", NULL), 6, "nothing can be proved");
 }
