@@ -15,7 +15,7 @@ help:
 	@echo 'make demo      install what is missing, build, run a multi-process server on a pool under load'
 	@echo 'make test      the whole suite: release, then ASan+UBSan, then TSan'
 	@echo 'make bench     memory and speed, beside malloc and a bare array'
-	@echo 'make soak      HOURS=n of the kill storm, a line a minute (n may be 0.5)'
+	@echo 'make soak      the long checks of the model, then HOURS=n of the kill storm, a line a minute'
 	@echo 'make build     build/release/bin/slabd, slabctl; build/release/lib/libslabd.{so,a}'
 	@echo 'make install   into PREFIX=$(PREFIX)'
 	@echo 'make deb       Debian packages into build/deb/packages'
@@ -38,6 +38,7 @@ bench: build
 	@$(SLABD) $(PRIVATE) $(CURDIR)/tests/bench/run.sh
 
 soak: build
+	@tests/model/run.sh long
 	@$(SLABD) $(PRIVATE) $(CURDIR)/$(BUILD)/bin/slabd-storm --hours=$(HOURS)
 
 test: deps

@@ -41,6 +41,7 @@ for word; do
 		program zsh zsh
 		program fish fish
 		program groff groff
+		program spin spin
 		program systemd-analyze systemd
 		;;
 	*) echo "deps.sh: unknown word $word" >&2; exit 2 ;;

@@ -1244,7 +1244,6 @@ end_audit:
 #ifdef HINTS
 			assert((own[m] != EMPTY && own[m] != FULL) || (hint[own[m] % 2] & BIT(m)));
 #endif
-#ifndef FAULT_ALLOC_SLOT_NOT_CLEARED /* what comes of it shall be seen */
 			if
 			:: own[m] != RETIRED ->
 				r = cnt[m];
@@ -1254,7 +1253,6 @@ end_audit:
 				od
 			:: else
 			fi;
-#endif
 			m++
 		:: else -> break
 		od;
