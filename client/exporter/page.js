@@ -367,7 +367,7 @@ function drawPool(status, now) {
 	put(byId("clients-count"), count(status.clients));
 	put(byId("wait"), status.refills ? `99 of 100 within ${microseconds(status.refill_wait_us_p99)}` : "");
 	put(byId("uptime"), duration(status.uptime_ms));
-	put(byId("restarts"), several(status.worker_restarts, "worker restart"));
+	put(byId("restarts"), several(status.worker_restarts, "restart"));
 	put(byId("refills"), rate(recent("refills")));
 	line(byId("refills-line"), "refills", now, "refills");
 	byId("backing").hidden = !status.backing_why;

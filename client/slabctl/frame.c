@@ -205,11 +205,12 @@ static void put_heads(const struct sink *sink, const struct frame *frame)
 	const struct status_row *s = &frame->now->status;
 	const struct traffic *t = &frame->traffic;
 	char a[UNITS_BYTES], b[UNITS_BYTES], c[UNITS_BYTES];
-	uint64_t live = 0, objects = 0;
+	uint64_t live = 0, objects = 0, orphaned = 0;
 
 	for (size_t i = 0; i < frame->n; i++) {
 		live += frame->rows[i].cache->live;
 		objects += frame->rows[i].cache->objects;
+		orphaned += frame->rows[i].cache->orphaned;
 	}
 	if (frame->away)
 		put(sink, LOOK_ALERT, TEXT_TOP_AWAY, frame->away);
@@ -219,8 +220,9 @@ static void put_heads(const struct sink *sink, const struct frame *frame)
 		put(sink, LOOK_BOLD, "slabd %s: %llu clients, %llu caches, up %s", s->version,
 		    (unsigned long long)s->clients, (unsigned long long)s->caches,
 		    output_duration(a, s->uptime_ms));
-	put(sink, LOOK_PLAIN, "Active/total objects: %s / %s (%.1f%%)", output_count(a, live),
-	    output_count(b, objects), percent(live, objects));
+	put(sink, LOOK_PLAIN, "Active/total objects: %s / %s (%.1f%%)%s%s", output_count(a, live),
+	    output_count(b, objects), percent(live, objects), orphaned ? ", orphaned " : "",
+	    orphaned ? output_count(c, orphaned) : "");
 	put(sink, LOOK_PLAIN, "Heap used/bound: %s / %s (%.1f%%), memory %s",
 	    output_size(a, s->heap_used_bytes), output_size(b, s->heap_bytes),
 	    percent(s->heap_used_bytes, s->heap_bytes), output_size(c, s->memory_bytes));

@@ -61,6 +61,7 @@ Test(slabctl_top, batch)
 	cr_assert_eq(count(run->out, " zebras\n"), 3);
 	cr_assert_eq(count(run->out, "Sorted by objects\n"), 3);
 	cr_assert_null(strchr(run->out, '\033'));
+	cr_assert_null(strstr(run->out, "orphaned"));
 }
 
 Test(slabctl_top, sorts_as_slabtop)
@@ -193,6 +194,7 @@ Test(slabctl_top, colour)
 	ctl_follow_on_terminal(&top, 24, 80, "top", "-n1", NULL);
 	cr_assert_eq(ctl_follow_end(&top), 0);
 	cr_assert_not_null(strstr(top.out, "\033[33m"));
+	cr_assert_not_null(strstr(top.out, ", orphaned 1"));
 	setenv("NO_COLOR", "1", 1);
 	ctl_follow_on_terminal(&top, 24, 80, "top", "-n1", NULL);
 	cr_assert_eq(ctl_follow_end(&top), 0);

@@ -12,7 +12,7 @@ cd "$work"
 
 fail() { cat out >&2; echo "poison: $*" >&2; exit 1; }
 
-"$SLABD_BIN" --socket "$work/s" --size 64M 2>slabd.log &
+"$SLABD_BIN" --socket "$work/s" --size 8M 2>slabd.log &
 slabd=$!
 export SLABD_ADDRESS=$work/s LD_LIBRARY_PATH=${library%/*}
 "$SLABCTL_BIN" ping --wait >/dev/null
