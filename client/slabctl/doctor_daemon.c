@@ -166,7 +166,7 @@ static void judge_restarts(struct findings *findings, const struct patient *pati
 	finding_add(findings,
 		    s->worker_restarts >= LOOP_RESTARTS && young ? VERDICT_FAIL : VERDICT_NOTE,
 		    "restarts", TEXT_DOCTOR_RESTARTS, NUMBER(s->worker_restarts),
-		    output_duration(text, s->uptime_ms));
+		    s->worker_restarts == 1 ? "" : "s", output_duration(text, s->uptime_ms));
 	finding_mend(findings, "slabctl events, journalctl -u slabd");
 }
 

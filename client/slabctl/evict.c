@@ -18,7 +18,7 @@ int verb_evict(struct query *query, const struct order *order)
 	if (order->json)
 		return json_print(
 			json_pack("{s:i, s:I}", "pid", order->pid, "clients", (json_int_t)clients));
-	printf("pid %d was killed; %llu clients of it are gone\n", order->pid,
-	       (unsigned long long)clients);
+	printf("pid %d was killed; %llu client%s of it %s gone\n", order->pid,
+	       (unsigned long long)clients, clients == 1 ? "" : "s", clients == 1 ? "is" : "are");
 	return EXIT_DONE;
 }

@@ -121,7 +121,7 @@
 #define TEXT_DOCTOR_OPEN       TEXT_DOCTOR_OPEN_OK "; some clients will be refused"
 #define TEXT_DOCTOR_WHOLE      "no memory of it is gone"
 #define TEXT_DOCTOR_NO_RESTART "the worker was never restarted"
-#define TEXT_DOCTOR_RESTARTS   "the worker was restarted %llu times in %s"
+#define TEXT_DOCTOR_RESTARTS   "the worker was restarted %llu time%s in %s"
 #define TEXT_DOCTOR_FAR	       "%llu of %llu %s"
 #define TEXT_DOCTOR_NEAR       TEXT_DOCTOR_FAR ": near the limit"
 #define TEXT_DOCTOR_NO_ORPHANS "none"
