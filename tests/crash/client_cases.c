@@ -670,6 +670,11 @@ static void do_flush(void)
 	slabd_flush(me);
 }
 
+static void do_flush_none(void)
+{
+	slabd_flush(NULL);
+}
+
 static void do_exit(void)
 {
 	pthread_exit(NULL);
@@ -872,6 +877,7 @@ const struct crash_case client_cases[] = {
 
 	CASE("flush, two caches", PLAIN, plain_and_strict, do_flush),
 	CASE("flush, no table", PLAIN, plain_no_table, do_flush),
+	CASE("flush, nothing", PLAIN, plain_1, do_flush_none),
 	CASE("thread exit", PLAIN, plain_parked, do_exit, .from = "on_thread_exit"),
 	CASE("alloc_bulk, nothing", PLAIN, plain_1, do_alloc_bulk),
 	CASE("alloc_bulk, nothing, ZERO", PLAIN, plain_bulk_none, do_alloc_bulk),

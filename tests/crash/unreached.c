@@ -90,11 +90,12 @@ static struct function *function_named(const char *name)
 	return &functions[functions_n++];
 }
 
-/* What stands between blocks to align them is never run. */
-static bool is_padding(const char *instruction)
+/* What stands between blocks to align them is never run, nor is the call that a smashed stack ends in. */
+static bool is_never_run(const char *instruction)
 {
-	return strstr(instruction, "nop") || !strncmp(instruction, "xchg   %ax,%ax", 14) ||
-	       !strncmp(instruction, "int3", 4) || !strncmp(instruction, "data16", 6);
+	return strstr(instruction, "<__stack_chk_fail@plt>") || strstr(instruction, "nop") ||
+	       !strncmp(instruction, "xchg   %ax,%ax", 14) || !strncmp(instruction, "int3", 4) ||
+	       !strncmp(instruction, "data16", 6);
 }
 
 static bool read_instructions(const char *path, bool verbose)
@@ -118,7 +119,7 @@ static bool read_instructions(const char *path, bool verbose)
 		}
 		if (!function || sscanf(line, " %lx:\t%n", &at, &n) != 1 || !n)
 			continue;
-		if (is_padding(line + n))
+		if (is_never_run(line + n))
 			continue;
 		function->all++;
 		if (coverage_was_hit(at))

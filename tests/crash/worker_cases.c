@@ -936,6 +936,9 @@ static void do_ask_depot(void)
 	if (depot_claim_index(&cache->view, MAGAZINE_EMPTY, PARTY_DAEMON, 60))
 		depot_put(&cache->view, 60, magazine);
 	depot_claim_index(&cache->view, MAGAZINE_FULL, PARTY_DAEMON, 60);
+	refill_drain(cache, 0, 0);
+	refill_drain(cache, UINT32_MAX, UINT32_MAX);
+	depot_any(&cache->view, MAGAZINE_FULL);
 }
 
 /* By names of every length that the hash knows how to end. */
@@ -1030,6 +1033,10 @@ static void do_map(void)
 	segment_view(&segment, p, bytes, NULL, 0, NULL, 0);
 	segment_view(&segment, p, bytes, NULL, segment.super->depot_bytes, NULL,
 		     segment.super->heap_bytes);
+	setenv("SLABD_DUMP", "1", 1);
+	segment_map(&q, b->catalog, bytes, PROT_READ | PROT_WRITE, NULL);
+	setenv("SLABD_DUMP", "10", 1);
+	segment_map(&q, b->catalog, bytes, PROT_READ | PROT_WRITE, NULL);
 	segment_base(1, 2);
 	setenv("SLABD_BASE", "0x7e8000000000", 1);
 	segment_base(1, 2);
@@ -1116,6 +1123,7 @@ const struct crash_case worker_cases[] = {
 	CASE("death, hostile magazines", PLAIN, plain_hostile_repair, do_die, .hostile = true),
 	CASE("death, hostile tags", RECLAIM, reclaim_hostile_sweep, do_die, .hostile = true),
 	CASE("detach", PLAIN, client_of_two, do_detach),
+	CASE("detach, with nothing", PLAIN, idle_client, do_detach),
 	CASE("attach", PLAIN, work, do_attach),
 	CASE("linger and resume", PLAIN, idle_client, do_linger_and_resume),
 	CASE("orphans", PLAIN, plain_client, do_orphans),
