@@ -14,7 +14,7 @@ PRIVATE = tests/support/unprivileged
 help:
 	@echo 'make demo      install what is missing, build, run a multi-process server on a pool under load'
 	@echo 'make test      the whole suite: release, then ASan+UBSan, then TSan'
-	@echo 'make bench     memory and speed, beside malloc and a bare array'
+	@echo 'make bench     memory and speed, beside other heaps, hand-written pools and a bare array'
 	@echo 'make soak      the long checks of the model, then HOURS=n of the kill storm, a line a minute'
 	@echo 'make build     build/release/bin/slabd, slabctl; build/release/lib/libslabd.{so,a}'
 	@echo 'make install   into PREFIX=$(PREFIX)'
@@ -35,6 +35,7 @@ demo: build
 	@$(SLABD) SLABD_DEMO_BIN=$(CURDIR)/$(BUILD)/bin/slabd-demo $(PRIVATE) $(CURDIR)/tests/demo/run.sh
 
 bench: build
+	@cmake/deps.sh bench
 	@$(SLABD) $(PRIVATE) $(CURDIR)/tests/bench/run.sh
 
 soak: build

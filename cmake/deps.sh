@@ -7,6 +7,7 @@ missing=()
 library() { pkg-config --exists "$1" 2>/dev/null || missing+=("$2"); }
 program() { command -v "$1" >/dev/null || missing+=("$2"); }
 header() { echo "#include <$1>" | ${CC:-cc} -E -x c - >/dev/null 2>&1 || missing+=("$2"); }
+loadable() { PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q "[[:space:]]$1 " || missing+=("$2"); }
 
 program gcc gcc
 program g++ g++ # the C++ consumer of the install test
@@ -26,6 +27,11 @@ header stdlib.h libc6-dev
 for word; do
 	case $word in
 	demo) program wrk wrk ;;
+	bench) # only what is loaded when it runs
+		loadable libjemalloc.so.2 libjemalloc2
+		loadable libtcmalloc_minimal.so.4 libtcmalloc-minimal4
+		loadable libmimalloc.so.2 libmimalloc2.0
+		;;
 	clang) program clang clang ;;
 	deb)
 		program dpkg-shlibdeps dpkg-dev

@@ -109,14 +109,7 @@ struct peer {
 	 .run = {pair_##peer, batch1k_##peer, batch100k_##peer, bulk32_##peer}},
 static struct peer peers[] = {PEERS(ROW)};
 
-static const struct {
-	const char *name, *title;
-} workloads[WORKLOADS] = {
-	{"pair", "alloc, touch, free"},
-	{"batch1k", "1,000, freed in random order"},
-	{"batch100k", "100,000, freed in random order"},
-	{"bulk32", "32 by one call, an object"},
-};
+static const char *const workloads[WORKLOADS] = {"pair", "batch1k", "batch100k", "bulk32"};
 
 #define PEERS_N (sizeof peers / sizeof *peers)
 
@@ -153,24 +146,36 @@ static void print_cell(struct figure figure)
 		printf("%11.2f%c", figure.ns, figure.clean < ROUNDS_FEW ? '?' : ' ');
 }
 
+static void print_ratio(double ratio)
+{
+	if (isnan(ratio))
+		printf("%12s", "-");
+	else
+		printf("%12.2f", ratio);
+}
+
+static void print_peer(const struct peer *peer, unsigned rounds)
+{
+	printf("%-12s", peer->name);
+	for (int workload = 0; workload < WORKLOADS; workload++)
+		print_cell(series_median(&peer->series[workload], rounds));
+	for (int workload = 0; workload < WORKLOADS; workload++)
+		print_ratio(
+			series_ratio(&peers[0].series[workload], &peer->series[workload], rounds));
+	putchar('\n');
+}
+
 static void print_table(const struct options *options)
 {
-	printf("\nOne thread, %zu bytes: ns for an object's alloc, touch and free\n\n%-32s",
+	printf("\nOne thread, %zu bytes: ns for an object's alloc, touch and free; then slabd "
+	       "inlined over the peer\n\n%-12s",
 	       options->object_size, "");
-	for (size_t i = 0; i < PEERS_N; i++)
-		printf("%11s ", peers[i].name);
-	for (size_t i = 1; i < PEERS_N; i++)
-		printf("   %s/%s", peers[0].name, peers[i].name);
+	for (int workload = 0; workload < 2 * WORKLOADS; workload++)
+		printf("%11s ", workloads[workload % WORKLOADS]);
 	putchar('\n');
-	for (int workload = 0; workload < WORKLOADS; workload++) {
-		printf("%-32s", workloads[workload].title);
-		for (size_t i = 0; i < PEERS_N; i++)
-			print_cell(series_median(&peers[i].series[workload], options->rounds));
-		for (size_t i = 1; i < PEERS_N; i++)
-			printf("%14.2f", series_ratio(&peers[0].series[workload],
-						      &peers[i].series[workload], options->rounds));
-		putchar('\n');
-	}
+	for (size_t i = 0; i < PEERS_N; i++)
+		if (!peers[i].absent)
+			print_peer(&peers[i], options->rounds);
 	printf("(medians of %u rounds, peers in turn; ?: fewer than %d were undisturbed)\n",
 	       options->rounds, ROUNDS_FEW);
 }
@@ -182,8 +187,7 @@ static void print_json(const struct options *options)
 	for (int workload = 0; workload < WORKLOADS; workload++) {
 		const char *comma = "";
 
-		printf("%s{\"name\":\"%s\",\"peers\":[", workload ? "," : "",
-		       workloads[workload].name);
+		printf("%s{\"name\":\"%s\",\"peers\":[", workload ? "," : "", workloads[workload]);
 		for (size_t i = 0; i < PEERS_N; i++) {
 			struct figure figure =
 				series_median(&peers[i].series[workload], options->rounds);

@@ -12,9 +12,19 @@
 #define BENCH_PEERS_H
 
 #include "tests/bench/peer_glibc.h"
+#include "tests/bench/peer_jemalloc.h"
+#include "tests/bench/peer_mimalloc.h"
+#include "tests/bench/peer_mutex.h"
 #include "tests/bench/peer_slabd.h"
 #include "tests/bench/peer_stack.h"
+#include "tests/bench/peer_tcmalloc.h"
+#include "tests/bench/peer_treiber.h"
 
-#define PEERS(X) X(slabd) X(glibc) X(stack)
+/* last: it renames slabd's functions */
+#include "tests/bench/peer_inlined.h"
+
+#define PEERS(X)   \
+	X(inlined) \
+	X(slabd) X(glibc) X(jemalloc) X(tcmalloc) X(mimalloc) X(treiber) X(mutex) X(stack)
 
 #endif

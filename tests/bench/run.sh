@@ -25,6 +25,8 @@ stop_slabd() {
 	[ -n "$SLABD_PID" ] && kill -TERM "$SLABD_PID" 2>/dev/null && wait "$SLABD_PID" 2>/dev/null
 	SLABD_PID=
 }
+# Heaps that are loaded late keep thread-local memory of the static kind (glibc's default: 512 bytes).
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:+$GLIBC_TUNABLES:}glibc.rtld.optional_static_tls=16384
 trap 'stop_slabd; rm -rf -- "$dir"' EXIT
 trap 'exit 130' INT TERM
 
