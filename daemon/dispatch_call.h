@@ -1,4 +1,4 @@
-/* What dispatch.c and dispatch_reports.c share: one request on its way to its answer. */
+/* What the dispatch*.c share: one request on its way to its answer. */
 #ifndef DAEMON_DISPATCH_CALL_H
 #define DAEMON_DISPATCH_CALL_H
 
@@ -35,6 +35,21 @@ void call_pend(struct call *call);
 
 /* Sends the reply to what is pending; status and error are taken from result. */
 void call_answer(struct session *session, Slabd__Reply *reply, const struct result *result);
+
+/* The end of a job that has nothing but a result; arg is the session. */
+void call_result(void *arg, const struct result *result);
+
+/* Who comes and leaves (dispatch_hello.c). */
+void hello_handler(struct call *call);
+void detach_handler(struct call *call);
+
+/* Verbs on caches (dispatch_caches.c). */
+void create_handler(struct call *call);
+void open_handler(struct call *call);
+void close_handler(struct call *call);
+void destroy_handler(struct call *call);
+void shrink_handler(struct call *call);
+void set_handler(struct call *call);
 
 /* Verbs that report, and those for operators (dispatch_reports.c). */
 void report_stats(struct call *call);
