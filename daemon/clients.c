@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/reclaim.h"
 #include "daemon/registry.h"
+#include "daemon/tombs.h"
 #include "shm/probe.h"
 
 #define FAIL(result, code, ...) \
@@ -103,6 +104,7 @@ void clients_open(struct pool *pool)
 				clients_died(pool, id, NULL, NULL);
 		}
 	}
+	tombs_open(pool);
 }
 
 /* ---------------------------------------------------------------- attach and resume */
@@ -169,6 +171,9 @@ int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret, st
 	record->refills = 0;
 	store_relaxed(&record->orphans, 0);
 	record->died_at = 0;
+	record->owners = 0;
+	record->fold_sum = 0;
+	store_relaxed(&record->fold_to, 0);
 	memcpy(record->comm, peer->comm, sizeof(record->comm));
 	record->comm[sizeof(record->comm) - 1] = 0;
 	store_release(&record->state, CLIENT_ATTACHED);
@@ -178,6 +183,7 @@ int clients_attach(struct pool *pool, const struct peer *peer, uint32_t *ret, st
 	events_client(pool, EVENT_CLIENT_ATTACHED, id, NULL, "client %u attached: pid %d, uid %u",
 		      id, peer->pid, peer->uid);
 	PROBE3(client__attach, id, peer->pid, peer->uid);
+	tombs_look(pool);
 	*ret = id;
 	return 0;
 }

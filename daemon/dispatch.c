@@ -55,6 +55,15 @@ void call_answer(struct session *session, Slabd__Reply *reply, const struct resu
 	send_reply(session, reply, NULL, 0, false);
 }
 
+void call_send(struct call *call, uint64_t sequence)
+{
+	call->reply.sequence = sequence;
+	set_result(&call->reply, &call->result);
+	send_reply(call->session, &call->reply, call->fds, call->nfds, call->last);
+	if (call->nfds) /* the catalog's reader; the others are the keeper's */
+		close(call->fds[0]);
+}
+
 void call_result(void *arg, const struct result *result)
 {
 	Slabd__Reply reply = SLABD__REPLY__INIT;
@@ -200,13 +209,8 @@ static void handle(struct call *call, const struct verb *verb)
 
 static void answer(struct call *call)
 {
-	if (call->request->verb_case != SLABD__REQUEST__VERB_DOORBELL && !call->pending) {
-		call->reply.sequence = call->request->sequence;
-		set_result(&call->reply, &call->result);
-		send_reply(call->session, &call->reply, call->fds, call->nfds, call->last);
-	}
-	if (call->nfds) /* the catalog's reader; the others are the keeper's */
-		close(call->fds[0]);
+	if (call->request->verb_case != SLABD__REQUEST__VERB_DOORBELL && !call->pending)
+		call_send(call, call->request->sequence);
 }
 
 static const char *serve(struct session *session, const Slabd__Request *request, int offered)

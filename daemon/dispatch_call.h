@@ -36,8 +36,17 @@ void call_pend(struct call *call);
 /* Sends the reply to what is pending; status and error are taken from result. */
 void call_answer(struct session *session, Slabd__Reply *reply, const struct result *result);
 
+/* Sends the call's own answer, with its descriptors. */
+void call_send(struct call *call, uint64_t sequence);
+
 /* The end of a job that has nothing but a result; arg is the session. */
 void call_result(void *arg, const struct result *result);
+
+/* There is no cache of that name. */
+void call_no_cache(struct result *result, const char *name);
+
+/* A process's name as it can stand anywhere, in 16 bytes: it may call itself what it likes. */
+void call_comm(char *to, const char *comm);
 
 /* Who comes and leaves (dispatch_hello.c). */
 void hello_handler(struct call *call);
@@ -56,7 +65,7 @@ void report_stats(struct call *call);
 void report_caches(struct call *call);
 void report_clients(struct call *call);
 void report_audit(struct call *call);
-void report_orphans(struct call *call);
-void report_events(struct call *call); /* dispatch_events.c */
+void report_orphans(struct call *call); /* dispatch_orphans.c */
+void report_events(struct call *call);	/* dispatch_events.c */
 
 #endif

@@ -7,6 +7,7 @@
 #include "daemon/clients.h"
 #include "daemon/dispatch_call.h"
 #include "daemon/peer.h"
+#include "daemon/tombs.h"
 #include "proto/version.h"
 
 static bool versions_match(struct call *call, const Slabd__Hello *hello)
@@ -99,19 +100,13 @@ static void attach(struct call *call, const struct peer *peer)
 	call->nfds = 3;
 }
 
-/* A client, new or old: from now on its session and its process are watched. */
-static void greet_client(struct call *call, const Slabd__Hello *hello)
+/* A client, new or old: from now on its session and its process are watched.  The pidfd goes to the
+ * watch, or is closed. */
+static void admit(struct call *call, int pidfd)
 {
 	struct session *session = call->session;
-	struct peer peer;
-	int pidfd, r;
+	int r;
 
-	if (identify(call, hello->image, &peer, &pidfd) < 0)
-		return;
-	if (hello->resume_id)
-		resume(call, hello, &peer);
-	else
-		attach(call, &peer);
 	if (call->result.status < 0) {
 		close(pidfd);
 		return;
@@ -124,22 +119,11 @@ static void greet_client(struct call *call, const Slabd__Hello *hello)
 		     session->client, strerror(-r));
 }
 
-void hello_handler(struct call *call)
+static void welcome(struct call *call)
 {
-	const Slabd__Hello *hello = call->request->hello;
 	const struct superblock *super = call->pool->segment.super;
-	struct session *session = call->session;
+	const struct session *session = call->session;
 
-	if (!versions_match(call, hello) || !segment_exists(call, hello)) {
-		call->last = true;
-		return;
-	}
-	if (!hello->observer) {
-		greet_client(call, hello);
-	} else {
-		server_spoke(session->server, session);
-		session->phase = SESSION_OBSERVER;
-	}
 	if (call->result.status < 0) {
 		call->last = true;
 		return;
@@ -161,6 +145,82 @@ void hello_handler(struct call *call)
 	call->welcome.catalog_bytes = super->catalog_bytes;
 	call->welcome.depot_bytes = super->depot_bytes;
 	call->welcome.heap_bytes = super->heap_bytes;
+}
+
+/* No id is free, but those of the dead may become so: the hello waits. */
+static bool must_wait(const struct call *call)
+{
+	return call->result.status == -ENOSPC && tombs_may_give(call->pool);
+}
+
+static void wait_for_id(struct session *session, const struct peer *peer, int pidfd);
+
+static void on_ids(void *arg, const struct result *result)
+{
+	struct session *session = arg;
+	struct call call = {.session = session,
+			    .pool = session->pool,
+			    .result = *result,
+			    .reply = SLABD__REPLY__INIT};
+	struct peer peer = session->arriving;
+	int pidfd = session->arriving_pidfd;
+
+	session->arriving_pidfd = -1;
+	if (result->status == 0)
+		attach(&call, &peer);
+	/* others were quicker: not for ever, as each fold leaves fewer tombs */
+	if (must_wait(&call) && session->pool->tombs > 1) {
+		wait_for_id(session, &peer, pidfd);
+		return;
+	}
+	admit(&call, pidfd);
+	welcome(&call);
+	call_send(&call, session->pending.sequence);
+}
+
+static void wait_for_id(struct session *session, const struct peer *peer, int pidfd)
+{
+	session->arriving = *peer;
+	session->arriving_pidfd = pidfd;
+	tombs_wait(session->pool, on_ids, session);
+}
+
+static void greet_client(struct call *call, const Slabd__Hello *hello)
+{
+	struct peer peer;
+	int pidfd;
+
+	if (identify(call, hello->image, &peer, &pidfd) < 0)
+		return;
+	if (hello->resume_id)
+		resume(call, hello, &peer);
+	else
+		attach(call, &peer);
+	if (!hello->resume_id && must_wait(call)) {
+		call_pend(call);
+		wait_for_id(call->session, &peer, pidfd);
+		return;
+	}
+	admit(call, pidfd);
+}
+
+void hello_handler(struct call *call)
+{
+	const Slabd__Hello *hello = call->request->hello;
+	struct session *session = call->session;
+
+	if (!versions_match(call, hello) || !segment_exists(call, hello)) {
+		call->last = true;
+		return;
+	}
+	if (!hello->observer) {
+		greet_client(call, hello);
+	} else {
+		server_spoke(session->server, session);
+		session->phase = SESSION_OBSERVER;
+	}
+	if (!call->pending)
+		welcome(call);
 }
 
 void detach_handler(struct call *call)

@@ -8,7 +8,6 @@
 
 #include "daemon/clients.h"
 #include "daemon/dispatch_call.h"
-#include "daemon/orphans.h"
 #include "daemon/registry.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
@@ -25,20 +24,12 @@
 static const struct result no_memory = {.status = -ENOMEM, .why = "slabd itself has no memory"};
 static const struct result fine = {0};
 
-static void answer_plain(struct session *session, const struct result *result)
-{
-	Slabd__Reply reply = SLABD__REPLY__INIT;
-
-	call_answer(session, &reply, result);
-}
-
-static void fail_no_cache(struct result *result, const char *name)
+void call_no_cache(struct result *result, const char *name)
 {
 	FAIL(result, -ENOENT, "cache \"%.63s\": there is none; see slabctl caches", name);
 }
 
-/* A process's name as it can stand anywhere: it may call itself what it likes. */
-static void clean_comm(char *to, const char *comm)
+void call_comm(char *to, const char *comm)
 {
 	size_t i;
 
@@ -170,7 +161,7 @@ static void answer_caches(struct session *session, struct cache_page *page,
 		if (cache)
 			add_cache(page, cache, census, pending->map);
 		else
-			fail_no_cache(&result, pending->name);
+			call_no_cache(&result, pending->name);
 	} else {
 		for (uint32_t id = pending->first; (cache = next_cache(session, &id)); id++)
 			if (!add_cache(page, cache, census, pending->map)) {
@@ -190,7 +181,7 @@ static void on_cache_census(void *arg, const struct census *census)
 	struct cache_page *page = census ? calloc(1, sizeof(*page)) : NULL;
 
 	if (!page) {
-		answer_plain(arg, &no_memory);
+		call_result(arg, &no_memory);
 		return;
 	}
 	page->map_at = page->map;
@@ -203,7 +194,7 @@ void report_caches(struct call *call)
 	const Slabd__CacheList *wanted = call->request->cache_list;
 
 	if (*wanted->name && !registry_by_name(call->pool, wanted->name)) {
-		fail_no_cache(&call->result, wanted->name);
+		call_no_cache(&call->result, wanted->name);
 		return;
 	}
 	call_pend(call);
@@ -248,7 +239,7 @@ static bool add_client(struct client_page *page, uint32_t id, const struct clien
 	if (page->n == PAGE_ITEMS)
 		return false;
 	*item = (Slabd__ClientStats)SLABD__CLIENT_STATS__INIT;
-	clean_comm(page->comm[page->n], record->comm);
+	call_comm(page->comm[page->n], record->comm);
 	item->id = id;
 	item->pid = record->pid;
 	item->uid = record->uid;
@@ -276,7 +267,7 @@ static void on_client_census(void *arg, const struct census *census)
 	uint32_t id = session->pending.first > PARTY_FIRST ? session->pending.first : PARTY_FIRST;
 
 	if (!page) {
-		answer_plain(session, &no_memory);
+		call_result(session, &no_memory);
 		return;
 	}
 	for (; id < pool->segment.max_clients + PARTY_FIRST; id++)
@@ -341,7 +332,7 @@ static void on_audit_census(void *arg, const struct census *census)
 	struct cache *cache;
 
 	if (!page) {
-		answer_plain(session, &no_memory);
+		call_result(session, &no_memory);
 		return;
 	}
 	for (uint32_t id = session->pending.first; (cache = next_cache(session, &id)); id++)
@@ -364,76 +355,4 @@ void report_audit(struct call *call)
 	call_pend(call);
 	call->session->pending.first = call->request->audit->first;
 	stats_census(call->pool, true, on_audit_census, call->session);
-}
-
-/* ---------------------------------------------------------------- orphans */
-
-struct orphan_page {
-	Slabd__Orphan items[PAGE_ITEMS], *list[PAGE_ITEMS];
-	char comm[PAGE_ITEMS][16];
-	size_t n, bytes;
-};
-
-static void add_orphan(struct orphan_page *page, const struct pool *pool,
-		       const struct orphan *orphan)
-{
-	const struct cache *cache = pool->caches[orphan->cache];
-	const struct client_record *record = clients_record(pool, orphan->owner);
-	Slabd__Orphan *item = &page->items[page->n];
-	size_t bytes;
-
-	if (page->n == PAGE_ITEMS || !cache)
-		return;
-	*item = (Slabd__Orphan)SLABD__ORPHAN__INIT;
-	clean_comm(page->comm[page->n], record->comm);
-	item->cache = cache->view.desc->name;
-	item->owner_pid = record->pid;
-	item->owner_comm = page->comm[page->n];
-	item->objects = orphan->objects;
-	item->bytes = orphan->objects * cache->view.geometry.stride;
-	item->died_at = record->died_at;
-	bytes = slabd__orphan__get_packed_size(item) + ITEM_COST;
-	if (page->bytes + bytes > PAGE_ROOM)
-		return;
-	page->bytes += bytes;
-	page->list[page->n++] = item;
-}
-
-static void on_orphans(void *arg, const struct orphans *found)
-{
-	struct session *session = arg;
-	struct orphan_page *page = found->status == 0 ? calloc(1, sizeof(*page)) : NULL;
-	Slabd__Reply reply = SLABD__REPLY__INIT;
-	Slabd__OrphansReply orphans = SLABD__ORPHANS_REPLY__INIT;
-
-	if (!page) {
-		answer_plain(session, &no_memory);
-		return;
-	}
-	for (size_t i = 0; i < found->n; i++)
-		add_orphan(page, session->pool, &found->list[i]);
-	orphans.orphans = page->list;
-	orphans.n_orphans = page->n;
-	orphans.freed = found->freed;
-	reply.answer_case = SLABD__REPLY__ANSWER_ORPHANS;
-	reply.orphans = &orphans;
-	call_answer(session, &reply, &fine);
-	free(page);
-}
-
-void report_orphans(struct call *call)
-{
-	const Slabd__Orphans *wanted = call->request->orphans;
-	const struct cache *cache = NULL;
-
-	if (*wanted->name) {
-		cache = registry_by_name(call->pool, wanted->name);
-		if (!cache) {
-			fail_no_cache(&call->result, wanted->name);
-			return;
-		}
-	}
-	call_pend(call);
-	orphans_walk(call->pool, cache ? cache->view.id : 0, wanted->free, on_orphans,
-		     call->session);
 }

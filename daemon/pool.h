@@ -76,7 +76,8 @@ struct pool {
 	uint64_t threads_epoch; /* grows when a client, its threads or its open caches change */
 	uint32_t restarts;	/* of the worker */
 	uint32_t tombs;		/* clients that died and left orphans */
-	uint64_t tombs_ever;	/* grows with each of them */
+	uint64_t tombs_ever;	/* grows with each of them, and with each fold of some */
+	bool folding;		/* tombs.c: their orphans change hands */
 	uint64_t ticks;
 	uint64_t random;
 	uint64_t refills;

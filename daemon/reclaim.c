@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/registry.h"
 #include "daemon/slab.h"
+#include "daemon/tombs.h"
 #include "shm/depot.h"
 #include "shm/probe.h"
 #include "shm/repair.h"
@@ -171,6 +172,8 @@ static void reclaim_finish(struct job *job)
 		 (unsigned long long)r->returned, (unsigned long long)r->orphans,
 		 (unsigned long long)r->repaired.finished, (double)(pool_now() - r->started) / 1e6);
 	tell(r);
+	if (r->orphans)
+		tombs_look(job->pool);
 	PROBE5(reclaim, r->client, record->pid, r->repaired.rounds + r->returned, r->orphans,
 	       pool_now() - r->started);
 	if (r->repaired.bad)

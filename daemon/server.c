@@ -335,11 +335,14 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 /* Those that said nothing for too long. */
 static void end_silent(struct server *server)
 {
-	struct session *session;
+	struct session *session, *next;
 	uint64_t now = pool_now();
 
-	while ((session = TAILQ_FIRST(&server->silent)) &&
-	       now - session->accepted >= LIMIT_HELLO_SECONDS * SECOND) {
+	for (session = TAILQ_FIRST(&server->silent);
+	     session && now - session->accepted >= LIMIT_HELLO_SECONDS * SECOND; session = next) {
+		next = TAILQ_NEXT(session, link);
+		if (session->busy) /* it has said hello, and we keep it waiting */
+			continue;
 		if (server_may_log(server))
 			log_warning("pid %d, uid %u: said nothing for %d s; its connection ends",
 				    session->pid, session->uid, LIMIT_HELLO_SECONDS);
@@ -355,7 +358,7 @@ static void bound_silent(struct server *server, uint32_t uid)
 	unsigned n = 0;
 
 	TAILQ_FOREACH (session, &server->silent, link) {
-		if (session->uid != uid)
+		if (session->uid != uid || session->busy)
 			continue;
 		if (!oldest)
 			oldest = session;

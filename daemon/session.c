@@ -199,6 +199,7 @@ int session_open(struct session **ret, struct server *server, int fd)
 	session->pool = server_pool(server);
 	session->fd = fd;
 	session->pidfd = -1;
+	session->arriving_pidfd = -1;
 	session->accepted = pool_now();
 	STAILQ_INIT(&session->output);
 	r = peer_identify(fd, &session->pid, &session->uid, &session->pidfd);
@@ -246,5 +247,7 @@ void session_free(struct session *session)
 		close(session->fd);
 	if (session->pidfd >= 0)
 		close(session->pidfd);
+	if (session->arriving_pidfd >= 0)
+		close(session->arriving_pidfd);
 	free(session);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/clients.h"
 #include "daemon/pool.h"
 #include "daemon/server.h"
 
@@ -50,6 +51,8 @@ struct session {
 	uint32_t client;
 
 	struct pending pending;
+	struct peer arriving; /* waits for a client id */
+	int arriving_pidfd;   /* -1: it does not */
 };
 
 TAILQ_HEAD(session_list, session);

@@ -201,13 +201,14 @@ static bool census_step(struct job *job, uint64_t deadline)
 }
 
 /* A tomb whose orphans were all adopted or freed is no tomb: no tag names it.  Not if one became a
- * tomb while the walk was under way: it may have passed what that one took before its death. */
+ * tomb while the walk was under way, or took others in: it may have passed what that one took before
+ * its death, or was given since. */
 static void bury(const struct census_job *c)
 {
 	struct pool *pool = c->job.pool;
 	const struct audit *audit = &c->audit;
 
-	if (pool->tombs_ever != c->tombs_ever)
+	if (pool->folding || pool->tombs_ever != c->tombs_ever)
 		return;
 	for (uint32_t id = PARTY_FIRST; id < pool->segment.max_clients + PARTY_FIRST; id++) {
 		struct client_record *record = clients_record(pool, id);

@@ -161,8 +161,8 @@ struct control {
 /* ---------------------------------------------------------------- state */
 
 /* state: FREE --hello--> ATTACHED <--resume/EOF--> LINGERING; either --death, detach--> DYING
- * --repair and sweep--> TOMB while a tag names the id, else FREE.  A TOMB whose last orphan went is
- * FREE again. */
+ * --repair and sweep--> TOMB while a tag names the id, else FREE.  A TOMB whose last orphan went, or
+ * was folded into another's (fold_to), is FREE again. */
 enum {
 	CLIENT_FREE = 0,
 	CLIENT_ATTACHED = 1,
@@ -187,7 +187,12 @@ struct client_record {
 	_Atomic uint64_t orphans; /* of a tomb */
 	uint64_t died_at;	  /* seconds since the epoch */
 	char comm[16];
-	uint8_t reserved[16];
+	/* tombs.c: of a tomb that took others in, how many owners it stands for, itself counted; of one
+	 * that is being taken in, by whom, and how many that one stands for with it */
+	uint32_t owners;
+	uint32_t fold_sum;
+	_Atomic uint32_t fold_to;
+	uint8_t reserved[4];
 };
 
 struct state_head {

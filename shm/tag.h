@@ -5,6 +5,7 @@
  *	SLAB --fill--> CIRC --alloc--> LIVE(me) --free, mine----------------------> CIRC --drain--> SLAB
  *	               LIVE(you) --CAS: I free yours--> FREEING(me) --> CIRC
  *	               LIVE(you) --CAS: adopt--> LIVE(me)    LIVE(dead) --CAS: reclaim--> SLAB
+ *	               LIVE(tomb) --CAS: fold--> LIVE(older tomb)
  *
  * Every step towards CIRC or SLAB, by a free, a repair or a reclaim, adds 1 to the generation, so
  * that a handle of before is stale.  A new slab's generations start at random.  Fill and drain keep

@@ -12,6 +12,7 @@ static const struct json_field fields[] = {
 	JSON_TEXT_FIELD(struct orphan_row, cache),
 	JSON_COUNT_FIELD(struct orphan_row, owner_pid),
 	JSON_TEXT_FIELD(struct orphan_row, owner_comm),
+	JSON_COUNT_FIELD(struct orphan_row, owners),
 	JSON_COUNT_FIELD(struct orphan_row, objects),
 	JSON_COUNT_FIELD(struct orphan_row, bytes),
 };
@@ -35,7 +36,10 @@ static void add_row(struct table *table, const struct orphan_row *orphan)
 		table_cell(table, "%llu", (unsigned long long)orphan->owner_pid);
 	else
 		table_cell(table, "-");
-	table_cell(table, "%s", *orphan->owner_comm ? orphan->owner_comm : "unknown");
+	if (orphan->owners > 1)
+		table_cell(table, "unknown, %llu owners", (unsigned long long)orphan->owners);
+	else
+		table_cell(table, "%s", *orphan->owner_comm ? orphan->owner_comm : "unknown");
 	table_cell(table, "%llu", (unsigned long long)orphan->objects);
 	table_size(table, orphan->bytes);
 	table_cell(table, "%s", when);

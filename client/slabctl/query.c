@@ -575,6 +575,28 @@ int query_audit(struct query *query, struct audit_verdict *ret)
 	return code;
 }
 
+static void take_orphan(struct orphan_row *ret, const Slabd__Orphan *orphan)
+{
+	COPY_TEXT(ret->cache, orphan->cache);
+	COPY_TEXT(ret->owner_comm, orphan->owner_comm);
+	ret->owner_pid = (uint64_t)orphan->owner_pid;
+	ret->owners = orphan->owners;
+	ret->objects = orphan->objects;
+	ret->bytes = orphan->bytes;
+	ret->died_at = orphan->died_at;
+}
+
+/* What was freed is gone from the next page, which therefore begins where this one did. */
+static int next_orphans(struct query *query, Slabd__Orphans *wanted,
+			const Slabd__OrphansReply *page)
+{
+	if (wanted->free ? page->next && !page->n_orphans
+			 : page->next && page->next <= wanted->first)
+		return fail_answer(query);
+	wanted->first = page->next;
+	return EXIT_DONE;
+}
+
 int query_orphans(struct query *query, const char *name, bool release, struct list *orphans,
 		  uint64_t *freed)
 {
@@ -587,22 +609,21 @@ int query_orphans(struct query *query, const char *name, bool release, struct li
 	request.orphans = &wanted;
 	wanted.name = text(name ? name : "");
 	wanted.free = release;
-	code = ask(query, &request, SLABD__REPLY__ANSWER_ORPHANS, &reply);
-	for (size_t i = 0; !code && i < reply->orphans->n_orphans; i++) {
-		const Slabd__Orphan *orphan = reply->orphans->orphans[i];
-		struct orphan_row *row = list_add(orphans, sizeof(*row));
+	*freed = 0;
+	do {
+		code = ask(query, &request, SLABD__REPLY__ANSWER_ORPHANS, &reply);
+		for (size_t i = 0; !code && i < reply->orphans->n_orphans; i++) {
+			struct orphan_row *row = list_add(orphans, sizeof(*row));
 
-		if (!row)
-			return no_memory(query);
-		COPY_TEXT(row->cache, orphan->cache);
-		COPY_TEXT(row->owner_comm, orphan->owner_comm);
-		row->owner_pid = (uint64_t)orphan->owner_pid;
-		row->objects = orphan->objects;
-		row->bytes = orphan->bytes;
-		row->died_at = orphan->died_at;
-	}
-	if (!code)
-		*freed = reply->orphans->freed;
+			if (!row)
+				return no_memory(query);
+			take_orphan(row, reply->orphans->orphans[i]);
+		}
+		if (!code) {
+			*freed += reply->orphans->freed;
+			code = next_orphans(query, &wanted, reply->orphans);
+		}
+	} while (!code && wanted.first);
 	return code;
 }
 

@@ -62,7 +62,7 @@ struct audit_row {
 
 struct orphan_row {
 	char cache[PROTO_NAME_MAX + 1], owner_comm[COMM_BYTES];
-	uint64_t owner_pid, objects, bytes, died_at;
+	uint64_t owner_pid, owners, objects, bytes, died_at;
 };
 
 struct event_row {

@@ -543,7 +543,7 @@ static void take_orphans(void *arg, const struct orphans *orphans)
 
 static void do_orphans(void)
 {
-	orphans_walk(pool, 0, true, take_orphans, &result);
+	orphans_walk(pool, 0, true, 0, take_orphans, &result);
 	run();
 }
 

@@ -437,10 +437,11 @@ Test(slabctl, orphans)
 	orphans = wait_for_orphans();
 	cr_assert_eq(json_array_size(orphans), 1);
 	row = json_array_get(orphans, 0);
-	ctl_fields(row, "cache,owner_pid,owner_comm,objects,bytes");
+	ctl_fields(row, "cache,owner_pid,owner_comm,owners,objects,bytes");
 	cr_assert_str_eq(ctl_text(row, "cache"), "left");
 	cr_assert_eq(ctl_count(row, "owner_pid"), pid);
 	cr_assert_str_eq(ctl_text(row, "owner_comm"), "test_slabctl");
+	cr_assert_eq(ctl_count(row, "owners"), 1);
 	cr_assert_eq(ctl_count(row, "objects"), 7);
 	cr_assert_eq(ctl_count(row, "bytes"), 7 * 112);
 	json_decref(orphans);

@@ -46,7 +46,7 @@ static struct found walk(uint32_t cache, bool reclaim)
 {
 	struct found found = {.status = 1};
 
-	orphans_walk(f.pool, cache, reclaim, take_orphans, &found);
+	orphans_walk(f.pool, cache, reclaim, 0, take_orphans, &found);
 	pool_fixture_run(&f);
 	cr_assert_eq(found.calls, 1);
 	cr_assert_eq(found.status, 0);
@@ -193,7 +193,7 @@ Test(orphans, a_waiter_that_left_is_not_told)
 	struct found found = {0};
 
 	leave(2, 0, NULL);
-	orphans_walk(f.pool, 0, true, take_orphans, &found);
+	orphans_walk(f.pool, 0, true, 0, take_orphans, &found);
 	job_forget(f.pool, &found);
 	pool_fixture_run(&f);
 	cr_assert_eq(found.calls, 0);
@@ -206,10 +206,101 @@ Test(orphans, an_unfinished_walk_is_dropped)
 	struct job *job;
 
 	leave(5, 5, NULL);
-	orphans_walk(f.pool, 0, false, NULL, NULL);
+	orphans_walk(f.pool, 0, false, 0, NULL, NULL);
 	job = TAILQ_FIRST(&f.pool->jobs);
 	cr_assert(job->step(job, UINT64_MAX));
 	pool_fixture_restart(&f);
 	a = registry_by_name(f.pool, "a");
 	cr_assert_eq(pool_fixture_count(&f, a).orphaned, 5);
+}
+
+/* ---------------------------------------------------------------- pages */
+
+#define OWNERS (2 * ORPHANS_PAGE + 10)
+
+/* Dead clients with an object each in both caches, the later ones at lower addresses or not. */
+static void leave_many(void)
+{
+	const struct backing_options options = {.size = 16 * MIB,
+						.hugepages = HUGEPAGES_NEVER,
+						.max_caches = 8,
+						.max_clients = 2 * OWNERS};
+	pool_fixture_open_with(&f, &options);
+	a = pool_fixture_cache(&f, 0, "a", 64, 0);
+	b = pool_fixture_cache(&f, 0, "b", 1000, 0);
+	for (unsigned i = 0; i < OWNERS; i++)
+		leave(1, 1, NULL);
+}
+
+struct paged {
+	struct orphan last;
+	uint64_t next, objects, freed;
+	size_t n;
+	bool in_order;
+};
+
+static void take_page(void *arg, const struct orphans *orphans)
+{
+	struct paged *paged = arg;
+
+	cr_assert_eq(orphans->status, 0);
+	cr_assert_leq(orphans->n, ORPHANS_PAGE);
+	for (size_t i = 0; i < orphans->n; i++) {
+		const struct orphan *o = &orphans->list[i], *last = &paged->last;
+
+		paged->in_order &= o->cache > last->cache ||
+				   (o->cache == last->cache && o->owner > last->owner);
+		paged->last = *o;
+		paged->objects += o->objects;
+	}
+	paged->n += orphans->n;
+	paged->next = orphans->next;
+	paged->freed += orphans->freed;
+}
+
+Test(orphans, pages, .init = NULL)
+{
+	struct paged paged = {.in_order = true};
+	unsigned pages = 0;
+
+	leave_many();
+	do {
+		orphans_walk(f.pool, 0, false, paged.next, take_page, &paged);
+		pool_fixture_run(&f);
+		pages++;
+	} while (paged.next);
+	cr_assert_eq(paged.n, 2 * OWNERS);
+	cr_assert_eq(paged.objects, 2 * OWNERS);
+	cr_assert(paged.in_order);
+	cr_assert_eq(pages, 5);
+}
+
+/* One cache, whose last page is full. */
+Test(orphans, pages_of_one_cache, .init = NULL)
+{
+	struct paged paged = {.in_order = true};
+
+	leave_many();
+	do {
+		orphans_walk(f.pool, b->view.id, false, paged.next, take_page, &paged);
+		pool_fixture_run(&f);
+	} while (paged.next);
+	cr_assert_eq(paged.n, OWNERS);
+	cr_assert(paged.in_order);
+}
+
+Test(orphans, freed_page_by_page, .init = NULL)
+{
+	struct paged paged = {.next = 1};
+	unsigned pages = 0;
+
+	leave_many();
+	for (; paged.next; pages++) {
+		orphans_walk(f.pool, 0, true, 0, take_page, &paged);
+		pool_fixture_run(&f);
+		cr_assert_eq(paged.freed, paged.objects, "what is listed was freed, and no more");
+	}
+	cr_assert_eq(pages, 5);
+	cr_assert_eq(paged.freed, 2 * OWNERS);
+	cr_assert_eq(pool_fixture_count(&f, a).orphaned + pool_fixture_count(&f, b).orphaned, 0);
 }

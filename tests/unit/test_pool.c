@@ -338,7 +338,7 @@ Test(pool, jobs_over_a_hole_end)
 	cr_assert_neq(fake_alloc(&fake), REF_NONE);
 	make_hole(f.pool->segment.heap + EXTENT_BYTES, EXTENT_BYTES);
 	stats_census(f.pool, true, NULL, NULL);
-	orphans_walk(f.pool, 0, true, NULL, NULL);
+	orphans_walk(f.pool, 0, true, 0, NULL, NULL);
 	clients_died(f.pool, client, NULL, NULL);
 	while (pool_run(f.pool))
 		cr_assert_lt(rounds++, 1000, "no end");
