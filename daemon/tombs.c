@@ -79,19 +79,19 @@ static bool fold_step(struct job *job, uint64_t deadline)
 	struct pool *pool = job->pool;
 	uint32_t units = (uint32_t)(pool->segment.heap_bytes >> UNIT_SHIFT);
 
-	for (; f->unit < units; f->unit++) {
+	while (f->unit < units) {
 		uint32_t word = load_relaxed(&pool->segment.slab_table[f->unit]);
 		const struct cache *cache = registry_of_word(pool, word);
-		slab_ref first = f->unit << (UNIT_SHIFT - REF_SHIFT);
+		slab_ref first = f->unit++ << (UNIT_SHIFT - REF_SHIFT);
 
 		if (!cache)
 			continue;
-		if (pool_now() > deadline)
-			return false;
 		for (uint32_t i = 0; i < cache->view.geometry.objects; i++)
 			fold_object(f, cache_tag(&cache->view,
 						 first + i * (cache->view.geometry.stride >>
 							      REF_SHIFT)));
+		if (pool_now() > deadline)
+			return false;
 	}
 	return true;
 }
