@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/verify.h"
 #include "shm/segment.h"
 
 #define REGIONS 4
@@ -80,6 +81,7 @@ static int verify_state(int fd, const struct superblock *super, const char *dire
 int files_verify(const struct backing *b, const char *directory, struct superblock *super,
 		 char *error, size_t n)
 {
+	char why[WHY_BYTES / 2];
 	int r;
 
 	if (size_of(b->catalog) < EXTENT_BYTES) {
@@ -104,6 +106,11 @@ int files_verify(const struct backing *b, const char *directory, struct superblo
 		snprintf(error, n, "%s: was cut or never finished; remove it to begin anew",
 			 directory);
 		return -EIO;
+	}
+	r = verify_superblock(super, why, sizeof(why));
+	if (r < 0) {
+		snprintf(error, n, "%s: %s; remove it to begin anew", directory, why);
+		return r;
 	}
 	return verify_state(b->state, super, directory, error, n);
 }

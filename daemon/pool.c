@@ -19,6 +19,7 @@
 #include "daemon/release.h"
 #include "daemon/slab.h"
 #include "daemon/stats.h"
+#include "daemon/verify.h"
 #include "proto/limits.h"
 
 #define SLICE_NS     UINT64_C(1000000)
@@ -66,7 +67,8 @@ static int map_regions(struct pool *pool, struct superblock *super, bool snapsho
 }
 
 /* The superblock as the file has it, to know how much to map. */
-static int read_superblock(const struct backing *backing, struct superblock *super)
+static int read_superblock(const struct backing *backing, struct superblock *super, char *why,
+			   size_t n)
 {
 	char *page;
 	int r = segment_map(&page, backing->catalog, PAGE_BYTES, PROT_READ, NULL);
@@ -75,7 +77,7 @@ static int read_superblock(const struct backing *backing, struct superblock *sup
 		return r;
 	memcpy(super, page, sizeof(*super));
 	munmap(page, PAGE_BYTES);
-	return super->magic == SLABD_MAGIC && super->layout == SLABD_LAYOUT_VERSION ? 0 : -EPROTO;
+	return verify_superblock(super, why, n);
 }
 
 static uint64_t boot_ms(void)
@@ -156,6 +158,7 @@ static int open_regions(struct pool **ret, const char *name, const struct backin
 	struct pool *pool = calloc(1, sizeof(*pool));
 	struct superblock super;
 	struct opening opening = {.pool = pool};
+	char fault[WHY_BYTES / 2] = "";
 	int r;
 
 	if (!pool) {
@@ -168,9 +171,11 @@ static int open_regions(struct pool **ret, const char *name, const struct backin
 	pool->threads_epoch = 1;
 	TAILQ_INIT(&pool->jobs);
 	TAILQ_INIT(&pool->extents.limbo);
-	r = read_superblock(backing, &super);
+	r = read_superblock(backing, &super, fault, sizeof(fault));
 	if (r == 0)
 		r = map_regions(pool, &super, snapshot);
+	if (r == 0)
+		r = verify_regions(pool, fault, sizeof(fault));
 	if (r == 0)
 		r = events_open(pool);
 	if (r == 0) {
@@ -186,8 +191,7 @@ static int open_regions(struct pool **ret, const char *name, const struct backin
 	if (r == 0)
 		r = opening.r;
 	if (r < 0) {
-		snprintf(why, n, "segment %s: %s", name,
-			 r == -EPROTO ? "its regions are of another layout" : strerror(-r));
+		snprintf(why, n, "segment %s: %s", name, fault[0] ? fault : strerror(-r));
 		pool_close(pool);
 		return r;
 	}

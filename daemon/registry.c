@@ -46,6 +46,15 @@ static void bit_set(const struct pool *pool, enum bitmap which, uint32_t client,
 	store_relaxed(word, to ? now | bit : now & ~bit);
 }
 
+bool registry_bits_agree(const struct pool *pool, uint32_t client)
+{
+	for (uint32_t id = 0; id <= pool->segment.max_caches; id += 64)
+		if (load_relaxed(bitmap_word(pool, OPEN, client, id)) &
+		    ~load_relaxed(bitmap_word(pool, EVER, client, id)))
+			return false;
+	return true;
+}
+
 struct cache *registry_next_ever(struct pool *pool, uint32_t client, uint32_t *next)
 {
 	for (; *next <= pool->segment.max_caches; ++*next) {
@@ -164,7 +173,7 @@ struct cache *registry_by_name(struct pool *pool, const char *name)
 
 /* ---------------------------------------------------------------- create and open */
 
-static bool name_is_well_formed(const char *name)
+bool registry_is_name(const char *name)
 {
 	size_t n = strlen(name);
 
@@ -259,7 +268,7 @@ int registry_create(struct pool *pool, uint32_t client, uint64_t sequence, const
 	uint32_t id;
 
 	*result = (struct result){0};
-	if (!name_is_well_formed(name))
+	if (!registry_is_name(name))
 		return FAIL(result, -EINVAL,
 			    "cache name \"%.80s\": must be 1 to %u characters of A-Z a-z 0-9 _ . -",
 			    name, NAME_BYTES - 1);

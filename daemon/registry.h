@@ -63,6 +63,12 @@ static inline struct cache *registry_of_word(const struct pool *pool, uint32_t w
 	return cache && cache->view.word == word ? cache : NULL;
 }
 
+/* 1 to 63 characters of A-Z a-z 0-9 _ . - */
+bool registry_is_name(const char *name);
+
+/* Whatever the client has open it also opened once. */
+bool registry_bits_agree(const struct pool *pool, uint32_t client);
+
 /* By name, among those that have one: NULL if there is none. */
 struct cache *registry_by_name(struct pool *pool, const char *name);
 
