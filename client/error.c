@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <slabd/kmem.h>
+
 #include "client/internal.h"
 #include "shm/probe.h"
 
@@ -32,6 +34,14 @@ void *error_null(int r)
 const char *slabd_error(void)
 {
 	return sentence[0] ? sentence : "no error";
+}
+
+void slabd_kmem_constructor(const char *name)
+{
+	error_set(-EINVAL,
+		  "cache \"%.80s\": there are no constructors, as an object may have been another "
+		  "program's before; set it up after each alloc",
+		  name ? name : "");
 }
 
 void slabd_set_error_handler(void (*wanted)(const char *message, void *arg), void *arg)

@@ -241,7 +241,8 @@ int refill_request(struct pool *pool, struct cache *cache, uint32_t objects, boo
 		return result->status;
 	}
 	refill_racks(cache);
-	if (empty && refill_count(cache, MAGAZINE_EMPTY) == 0)
+	/* by owner words, here and below: a hint that a killed client left would have it ask for ever */
+	if (empty && !depot_any(&cache->view, MAGAZINE_EMPTY))
 		rack_add(cache);
 	if (empty && !objects)
 		return 0;
@@ -250,7 +251,6 @@ int refill_request(struct pool *pool, struct cache *cache, uint32_t objects, boo
 		want = cache->batch;
 	if (want > fill_max(cache))
 		want = fill_max(cache);
-	/* by owner words: a hint that a killed client left would have the caller ask for ever */
 	if (fill(cache, want) == 0 && !depot_any(&cache->view, MAGAZINE_FULL)) {
 		result->status = -ENOMEM;
 		snprintf(result->why, sizeof(result->why),

@@ -225,6 +225,7 @@ Test(kmem, refused)
 	errno = 0;
 	cr_assert_null(kmem_cache_create("thing", 64, 0, 0, construct));
 	cr_assert_eq(errno, EINVAL, "there is no constructor");
+	cr_assert_not_null(strstr(slabd_error(), "\"thing\": there are no constructors"));
 	errno = 0;
 	cr_assert_null(kmem_cache_create("bad name", 64, 0, 0, NULL));
 	cr_assert_eq(errno, EINVAL);

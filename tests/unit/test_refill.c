@@ -130,6 +130,24 @@ Test(refill, a_rack_more_when_none_is_empty)
 	pool_fixture_audit(&f);
 }
 
+/* Hints that claimers left who were killed before they cleared them: no magazine is empty for all that. */
+Test(refill, a_rack_more_when_only_hints_say_empty)
+{
+	struct cache *cache = pool_fixture_cache(&f, 0, "c", 64, 0);
+	uint32_t cursor = 0, racks = load_relaxed(&cache->view.desc->racks), held = 0;
+	struct result result;
+
+	while (depot_claim(&cache->view, MAGAZINE_EMPTY, 3, UINT32_MAX, &cursor).magazine)
+		held++;
+	for (uint32_t rack = 0; rack < racks; rack++)
+		store_relaxed(&cache->view.hints[MAGAZINE_EMPTY][rack], UINT64_MAX);
+	cr_assert_eq(refill_request(f.pool, cache, 0, true, &result), 0);
+	cr_assert_eq(load_relaxed(&cache->view.desc->racks), racks + 1);
+	for (uint32_t i = 0; i < held; i++)
+		depot_put(&cache->view, i, depot_magazine(&cache->view, i));
+	pool_fixture_audit(&f);
+}
+
 /* A fill in a hurry doubles, a late one halves. */
 Test(refill, batches_follow_the_rate)
 {

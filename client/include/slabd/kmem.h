@@ -32,6 +32,11 @@ typedef unsigned slab_flags_t;
 #define SLAB_HWCACHE_ALIGN ((slab_flags_t)SLABD_HWALIGN)
 #define SLAB_PANIC	   ((slab_flags_t)0x80000000u) /* abort rather than return NULL */
 
+/* What slabd_error() says of a constructor. */
+#pragma GCC visibility push(default)
+void slabd_kmem_constructor(const char *name);
+#pragma GCC visibility pop
+
 static inline struct kmem_cache *slabd_kmem_failed(const char *name, int error, slab_flags_t flags)
 {
 	if (flags & SLAB_PANIC) {
@@ -53,8 +58,10 @@ static inline struct kmem_cache *kmem_cache_create(const char *name, unsigned si
 
 	if (!slabd)
 		return slabd_kmem_failed(name, errno, flags);
-	if (ctor)
+	if (ctor) {
+		slabd_kmem_constructor(name);
 		return slabd_kmem_failed(name, EINVAL, flags);
+	}
 	args.size_of_args = sizeof(args);
 	args.object_size = size;
 	args.align = align;
