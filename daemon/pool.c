@@ -174,7 +174,8 @@ static int open_regions(struct pool **ret, const char *name, const struct backin
 	r = read_superblock(backing, &super, fault, sizeof(fault));
 	if (r == 0)
 		r = map_regions(pool, &super, snapshot);
-	if (r == 0)
+	if (r == 0 &&
+	    snapshot) /* before it is taken over; what a live worker finds it goes on with */
 		r = verify_regions(pool, fault, sizeof(fault));
 	if (r == 0)
 		r = events_open(pool);
