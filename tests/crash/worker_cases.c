@@ -610,6 +610,7 @@ static void do_create_badly(void)
 	registry_create(pool, client_id(), SEQUENCE, MADE, &none, &ret, &result);
 	registry_create(pool, client_id(), SEQUENCE, "plain", &other, &ret, &result);
 	registry_create(pool, client_id(), SEQUENCE, "plain", &made_anew, &ret, &result);
+	registry_create(pool, client_id(), SEQUENCE, "", &made, &ret, &result);
 	registry_create(pool, client_id(), SEQUENCE, "plain", &made, &ret, &result);
 	registry_open_cache(pool, client_id(), "none", 0, 0, &ret, &result);
 	registry_open_cache(pool, client_id(), NULL, 1, 1000, &ret, &result);
