@@ -14,7 +14,7 @@ PRIVATE = tests/support/unprivileged
 help:
 	@echo 'make demo      install what is missing, build, run a multi-process server on a pool under load'
 	@echo 'make test      the whole suite: release, then ASan+UBSan, then TSan'
-	@echo 'make bench     memory and speed, beside other heaps, hand-written pools and a bare array'
+	@echo 'make bench     speed and memory beside other allocators; QUICK=1, JSON=1, WORKLOADS="W1 W2"'
 	@echo 'make soak      the long checks of the model, then HOURS=n of the kill storm, a line a minute'
 	@echo 'make build     build/release/bin/slabd, slabctl; build/release/lib/libslabd.{so,a}'
 	@echo 'make install   into PREFIX=$(PREFIX)'
@@ -34,9 +34,12 @@ demo: build
 	@cmake/deps.sh demo
 	@$(SLABD) SLABD_DEMO_BIN=$(CURDIR)/$(BUILD)/bin/slabd-demo $(PRIVATE) $(CURDIR)/tests/demo/run.sh
 
-bench: build
-	@cmake/deps.sh bench
-	@$(SLABD) $(PRIVATE) $(CURDIR)/tests/bench/run.sh
+bench: deps
+	@cmake/deps.sh bench || echo 'make bench: goes on without the peers that are missing' >&2
+	@cmake --preset $(PRESET) >/dev/null
+	@cmake/build.sh $(PRESET)
+	@$(SLABD) tests/bench/run.sh --svg=build/bench.svg $(if $(QUICK),--quick) $(if $(JSON),--json) \
+		$(WORKLOADS)
 
 soak: build
 	@tests/model/run.sh long

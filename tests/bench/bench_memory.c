@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/bench/common.h"
-#include "tests/bench/peer_slabd.h"
+#define PEER_HEADER "tests/bench/peer_slabd.h"
+#include "tests/bench/peers.h"
+#include "tests/bench/segment.h"
 
 #define OBJECTS	     1000000u
 #define IDLE_THREADS 8
@@ -80,26 +81,6 @@ static bool ask_system(struct memory *memory)
 	return memory->total > 0;
 }
 
-static uint64_t ask_slabctl(void)
-{
-	const char *slabctl = getenv("SLABCTL_BIN");
-	char command[512], line[4096];
-	uint64_t bytes = 0;
-	FILE *pipe;
-
-	snprintf(command, sizeof command, "'%s' status --json", slabctl ? slabctl : "slabctl");
-	pipe = popen(command, "r");
-	while (pipe && fgets(line, sizeof line, pipe)) {
-		const char *at = strstr(line, "\"memory_bytes\":");
-
-		if (at)
-			bytes = strtoull(at + strlen("\"memory_bytes\":"), NULL, 10);
-	}
-	if (pipe)
-		pclose(pipe);
-	return bytes;
-}
-
 static void take_row(const char *name, const char *title)
 {
 	struct row *row = &rows[rows_n++];
@@ -107,7 +88,7 @@ static void take_row(const char *name, const char *title)
 	row->name = name;
 	row->title = title;
 	row->memory.apart = ask_system(&row->memory);
-	row->memory.told = ask_slabctl();
+	row->memory.told = segment_bytes();
 	if (!row->memory.apart)
 		row->memory.total = row->memory.told;
 	if (!row->memory.total) {
@@ -122,7 +103,7 @@ static void take_row(const char *name, const char *title)
 static void fill(void)
 {
 	for (uint32_t i = 0; i < OBJECTS; i++) {
-		objects[i] = peer_slabd_alloc();
+		objects[i] = peer_alloc();
 		touch(objects[i], i);
 	}
 }
@@ -130,13 +111,13 @@ static void fill(void)
 static void empty(void)
 {
 	for (uint32_t i = 0; i < OBJECTS; i++)
-		peer_slabd_free(objects[order[i]]);
+		peer_free(objects[order[i]]);
 	memset(objects, 0, OBJECTS * sizeof *objects);
 }
 
 static void shrink(void)
 {
-	if (slabd_cache_shrink(peer_slabd_cache) < 0)
+	if (slabd_cache_shrink(peer_cache) < 0)
 		fail("shrink");
 }
 
@@ -148,9 +129,9 @@ static void *own_then_idle(void *unused)
 
 	(void)unused;
 	for (uint32_t i = 0; i < IDLE_OBJECTS; i++)
-		mine[i] = peer_slabd_alloc();
+		mine[i] = peer_alloc();
 	for (uint32_t i = 0; i < IDLE_OBJECTS; i++)
-		peer_slabd_free(mine[i]);
+		peer_free(mine[i]);
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	return NULL;
@@ -161,7 +142,7 @@ static void *scattered_then_idle(void *number)
 	uint32_t first = *(uint32_t *)number * IDLE_OBJECTS;
 
 	for (uint32_t i = first; i < first + IDLE_OBJECTS; i++) {
-		peer_slabd_free(objects[order[i]]);
+		peer_free(objects[order[i]]);
 		objects[order[i]] = NULL;
 	}
 	pthread_barrier_wait(&barrier);
@@ -258,7 +239,7 @@ int main(int argc, char **argv)
 	if (!objects || !order)
 		fail("memory");
 	shuffle(order, OBJECTS);
-	peer_slabd_open(options.object_size, OBJECTS);
+	peer_open(options.object_size, OBJECTS);
 	take_row("empty", "attached, one cache, nothing allocated");
 	fill();
 	take_row("live", "all live");

@@ -1,15 +1,14 @@
 #include "tests/bench/common.h"
 
 #include <errno.h>
-#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
-
-#include <slabd/slabd.h>
+#include <unistd.h>
 
 static unsigned long number(const char *text, unsigned long least, unsigned long most)
 {
@@ -25,18 +24,15 @@ static unsigned long number(const char *text, unsigned long least, unsigned long
 
 struct options bench_options(int argc, char **argv)
 {
-	struct options options = {.rounds = 21, .object_size = 64};
+	struct options options = {.object_size = 64};
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0) {
 			options.json = true;
-		} else if (strncmp(argv[i], "--rounds=", 9) == 0) {
-			options.rounds = (unsigned)number(argv[i] + 9, 1, ROUNDS_MAX);
 		} else if (strncmp(argv[i], "--size=", 7) == 0) {
 			options.object_size = number(argv[i] + 7, 8, 4096);
 		} else {
-			fprintf(stderr, "usage: %s [--json] [--rounds=N] [--size=BYTES]\n",
-				argv[0]);
+			fprintf(stderr, "usage: %s [--json] [--size=BYTES]\n", argv[0]);
 			exit(2);
 		}
 	}
@@ -70,26 +66,36 @@ long preemptions(void)
 
 void fail(const char *what)
 {
-	int error = errno;
-	const char *said = slabd_error();
-
-	fprintf(stderr, "bench: %s: %s\n", what, said && *said ? said : strerror(error));
+	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static int compare(const void *a, const void *b)
+uint64_t resident_bytes(void)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	unsigned long long total, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
 
-	return (x > y) - (x < y);
+	if (!file || fscanf(file, "%llu %llu", &total, &resident) != 2)
+		fail("/proc/self/statm");
+	fclose(file);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-double median(double *values, size_t n)
+void *shared_memory(size_t bytes)
 {
-	if (!n)
-		return NAN;
-	qsort(values, n, sizeof *values, compare);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("shared memory");
+	return memory;
+}
+
+uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
 }
 
 void shuffle(uint32_t *numbers, size_t n)
@@ -99,49 +105,10 @@ void shuffle(uint32_t *numbers, size_t n)
 	for (size_t i = 0; i < n; i++)
 		numbers[i] = (uint32_t)i;
 	for (size_t i = n; i > 1; i--) {
-		size_t other;
+		size_t other = next_random(&state) % i;
 		uint32_t kept = numbers[i - 1];
 
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		other = state % i;
 		numbers[i - 1] = numbers[other];
 		numbers[other] = kept;
 	}
-}
-
-double undisturbed(repetition run)
-{
-	for (int i = 0; i < BENCH_RETRY; i++) {
-		long before = preemptions();
-		double ns = run();
-
-		if (preemptions() == before)
-			return ns;
-	}
-	return NAN;
-}
-
-struct figure series_median(const struct series *series, unsigned rounds)
-{
-	double clean[ROUNDS_MAX];
-	struct figure figure = {0};
-
-	for (unsigned i = 0; i < rounds; i++)
-		if (!isnan(series->ns[i]))
-			clean[figure.clean++] = series->ns[i];
-	figure.ns = median(clean, figure.clean);
-	return figure;
-}
-
-double series_ratio(const struct series *over, const struct series *under, unsigned rounds)
-{
-	double ratios[ROUNDS_MAX];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < rounds; i++)
-		if (!isnan(over->ns[i]) && !isnan(under->ns[i]))
-			ratios[n++] = over->ns[i] / under->ns[i];
-	return median(ratios, n);
 }

@@ -1,9 +1,11 @@
-/* jemalloc, as Debian builds it. */
+/* jemalloc, which takes malloc's own names. */
 #ifndef BENCH_PEER_JEMALLOC_H
 #define BENCH_PEER_JEMALLOC_H
 
-#include "tests/bench/private_heap.h"
+#include <jemalloc/jemalloc.h>
 
-PRIVATE_HEAP(jemalloc, "libjemalloc.so.2", "malloc", "free")
+#define PEER_MALLOC malloc
+#define PEER_FREE   free
+#include "tests/bench/malloc_peer.h"
 
 #endif

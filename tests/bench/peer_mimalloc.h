@@ -1,9 +1,11 @@
-/* mimalloc, not its secure build. */
+/* mimalloc. */
 #ifndef BENCH_PEER_MIMALLOC_H
 #define BENCH_PEER_MIMALLOC_H
 
-#include "tests/bench/private_heap.h"
+#include <mimalloc.h>
 
-PRIVATE_HEAP(mimalloc, "libmimalloc.so.2", "mi_malloc", "mi_free")
+#define PEER_MALLOC mi_malloc
+#define PEER_FREE   mi_free
+#include "tests/bench/malloc_peer.h"
 
 #endif

@@ -1,73 +1,91 @@
-/* A list of free objects under a robust mutex that processes share; many go under one lock. */
+/* A free list under one robust mutex, in memory that processes share. */
 #ifndef BENCH_PEER_MUTEX_H
 #define BENCH_PEER_MUTEX_H
 
+#include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include "tests/bench/common.h"
-#include "tests/bench/shared_pool.h"
+#define PEER_SHARED 1
 
-static struct shared_pool peer_mutex_pool;
-static struct peer_mutex {
+struct peer_pool {
 	pthread_mutex_t lock;
-	uint64_t head;
-} * peer_mutex;
+	void *head; /* each free object's first word is the next */
+};
 
-static inline bool peer_mutex_open(size_t object_size, size_t most)
+static struct peer_pool *peer_pool;
+
+static inline bool peer_open(size_t object_size, size_t most)
 {
-	pthread_mutexattr_t attributes;
+	pthread_mutexattr_t kind;
+	char *objects = shared_memory(object_size * most);
 
-	shared_pool_open(&peer_mutex_pool, object_size, most);
-	peer_mutex = shared_pool_memory(sizeof *peer_mutex);
-	peer_mutex->head = 1;
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-	return pthread_mutex_init(&peer_mutex->lock, &attributes) == 0;
-}
+	peer_pool = shared_memory(sizeof *peer_pool);
+	pthread_mutexattr_init(&kind);
+	pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&peer_pool->lock, &kind);
+	for (size_t i = most; i > 0; i--) {
+		void **object = (void **)(void *)(objects + (i - 1) * object_size);
 
-static inline void peer_mutex_lock(void)
-{
-	if (__builtin_expect(pthread_mutex_lock(&peer_mutex->lock), 0))
-		fail("the robust mutex");
-}
-
-static inline void peer_mutex_alloc_bulk(size_t n, void **objects)
-{
-	peer_mutex_lock();
-	for (size_t i = 0; i < n; i++) {
-		uint64_t *object = shared_pool_at(&peer_mutex_pool, peer_mutex->head);
-
-		peer_mutex->head = *object;
-		objects[i] = object;
+		*object = peer_pool->head;
+		peer_pool->head = object;
 	}
-	pthread_mutex_unlock(&peer_mutex->lock);
+	return true;
 }
 
-static inline void peer_mutex_free_bulk(size_t n, void **objects)
+static inline void peer_join(unsigned number)
 {
-	peer_mutex_lock();
-	for (size_t i = 0; i < n; i++) {
-		*(uint64_t *)objects[i] = peer_mutex->head;
-		peer_mutex->head = shared_pool_number(&peer_mutex_pool, objects[i]);
-	}
-	pthread_mutex_unlock(&peer_mutex->lock);
+	(void)number;
 }
 
-static inline void *peer_mutex_alloc(void)
+static inline void peer_close(void)
+{
+}
+
+static inline uint64_t peer_memory(void)
+{
+	return resident_bytes();
+}
+
+static inline void peer_lock(void)
+{
+	if (!PEER_LIKELY(pthread_mutex_lock(&peer_pool->lock) != EOWNERDEAD))
+		pthread_mutex_consistent(&peer_pool->lock);
+}
+
+static inline void peer_alloc_bulk(size_t n, void **objects)
+{
+	peer_lock();
+	for (size_t i = 0; i < n; i++) {
+		objects[i] = peer_pool->head;
+		if (!PEER_LIKELY(objects[i]))
+			fail("the pool is empty");
+		peer_pool->head = *(void **)objects[i];
+	}
+	pthread_mutex_unlock(&peer_pool->lock);
+}
+
+static inline void peer_free_bulk(size_t n, void **objects)
+{
+	peer_lock();
+	for (size_t i = 0; i < n; i++) {
+		*(void **)objects[i] = peer_pool->head;
+		peer_pool->head = objects[i];
+	}
+	pthread_mutex_unlock(&peer_pool->lock);
+}
+
+static inline void *peer_alloc(void)
 {
 	void *object;
 
-	peer_mutex_alloc_bulk(1, &object);
+	peer_alloc_bulk(1, &object);
 	return object;
 }
 
-static inline void peer_mutex_free(void *object)
+static inline void peer_free(void *object)
 {
-	peer_mutex_free_bulk(1, &object);
+	peer_free_bulk(1, &object);
 }
 
 #endif

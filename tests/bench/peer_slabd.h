@@ -1,55 +1,93 @@
-/* slabd, called in its shared library. */
+/* slabd, called in its shared library; see peer_slabd_inlined.h. */
 #ifndef BENCH_PEER_SLABD_H
 #define BENCH_PEER_SLABD_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include <slabd/slabd.h>
 
 #include "tests/bench/common.h"
+#include "tests/bench/segment.h"
 
-static struct slabd_cache *peer_slabd_cache;
+#define PEER_SHARED 1
 
-static inline bool peer_slabd_open(size_t object_size, size_t most)
+static struct slabd_cache *peer_cache;
+static size_t peer_size;
+static pid_t peer_opener;
+
+static inline void peer_fail(const char *what)
 {
-	struct slabd_cache_args args = {.size_of_args = sizeof args, .object_size = object_size};
+	fprintf(stderr, "bench: %s: %s\n", what, slabd_error());
+	exit(1);
+}
+
+static inline void peer_attach(void)
+{
+	struct slabd_cache_args args = {.size_of_args = sizeof args, .object_size = peer_size};
 	struct slabd *slabd;
 	char name[64];
 
-	(void)most;
-	snprintf(name, sizeof name, "bench-%zu-%d", object_size, getpid());
+	snprintf(name, sizeof name, "bench-%zu-%d", peer_size, peer_opener);
 	if (slabd_attach(&slabd, NULL) < 0 ||
-	    slabd_cache_create(slabd, name, &args, &peer_slabd_cache) < 0)
-		fail("slabd");
+	    slabd_cache_create(slabd, name, &args, &peer_cache) < 0)
+		peer_fail("slabd");
+	if (!slabd_same_address(slabd))
+		peer_fail("the segment lies elsewhere here");
+}
+
+static inline bool peer_open(size_t object_size, size_t most)
+{
+	(void)most;
+	peer_size = object_size;
+	peer_opener = getpid();
+	memory_before = segment_bytes();
+	peer_attach();
 	return true;
 }
 
-static inline void *peer_slabd_alloc(void)
+static inline void peer_join(unsigned number)
 {
-	void *object = slabd_alloc(peer_slabd_cache, 0);
+	(void)number;
+	peer_attach();
+}
+
+static inline void peer_close(void)
+{
+	slabd_cache_destroy(peer_cache);
+}
+
+static inline uint64_t peer_memory(void)
+{
+	return segment_bytes();
+}
+
+static inline void *peer_alloc(void)
+{
+	void *object = slabd_alloc(peer_cache, 0);
 
 	if (__builtin_expect(!object, 0))
-		fail("slabd_alloc");
+		peer_fail("slabd_alloc");
 	return object;
 }
 
-static inline void peer_slabd_free(void *object)
+static inline void peer_free(void *object)
 {
-	slabd_free(peer_slabd_cache, object);
+	slabd_free(peer_cache, object);
 }
 
-static inline void peer_slabd_alloc_bulk(size_t n, void **objects)
+static inline void peer_alloc_bulk(size_t n, void **objects)
 {
-	if (slabd_alloc_bulk(peer_slabd_cache, 0, n, objects) != n)
-		fail("slabd_alloc_bulk");
+	if (slabd_alloc_bulk(peer_cache, 0, n, objects) != n)
+		peer_fail("slabd_alloc_bulk");
 }
 
-static inline void peer_slabd_free_bulk(size_t n, void **objects)
+static inline void peer_free_bulk(size_t n, void **objects)
 {
-	slabd_free_bulk(peer_slabd_cache, n, objects);
+	slabd_free_bulk(peer_cache, n, objects);
 }
 
 #endif

@@ -3,54 +3,66 @@
 #ifndef BENCH_PEER_STACK_H
 #define BENCH_PEER_STACK_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "tests/bench/common.h"
+#define PEER_SHARED 0
+#define PEER_ALONE  1
 
-static void **peer_stack_top; /* the next to be handed out lies below it */
+static void **peer_top; /* the next to be handed out lies below it */
 
-static inline bool peer_stack_open(size_t object_size, size_t most)
+static inline bool peer_open(size_t object_size, size_t most)
 {
 	size_t align = (size_t)2 << 20;
 	size_t bytes = (object_size * most + align - 1) / align * align;
 	char *objects = aligned_alloc(align, bytes);
 
-	peer_stack_top = malloc(most * sizeof *peer_stack_top);
-	if (!objects || !peer_stack_top)
+	peer_top = malloc(most * sizeof *peer_top);
+	if (!objects || !peer_top)
 		fail("the array stack");
 	madvise(objects, bytes, MADV_HUGEPAGE);
 	memset(objects, 0, bytes);
 	/* The top lives in memory, as a shared stack's would, not in a register of the loop. */
-	__asm__ volatile("" ::"r"(&peer_stack_top) : "memory");
+	__asm__ volatile("" ::"r"(&peer_top) : "memory");
 	for (size_t i = most; i > 0; i--)
-		*peer_stack_top++ = objects + (i - 1) * object_size;
+		*peer_top++ = objects + (i - 1) * object_size;
 	return true;
 }
 
-static inline void *peer_stack_alloc(void)
+static inline void peer_join(unsigned number)
 {
-	return *--peer_stack_top;
+	(void)number;
 }
 
-static inline void peer_stack_free(void *object)
+static inline void peer_close(void)
 {
-	*peer_stack_top++ = object;
 }
 
-static inline void peer_stack_alloc_bulk(size_t n, void **objects)
+static inline uint64_t peer_memory(void)
 {
-	peer_stack_top -= n;
-	memcpy(objects, peer_stack_top, n * sizeof *objects);
+	return resident_bytes();
 }
 
-static inline void peer_stack_free_bulk(size_t n, void **objects)
+static inline void *peer_alloc(void)
 {
-	memcpy(peer_stack_top, objects, n * sizeof *objects);
-	peer_stack_top += n;
+	return *--peer_top;
+}
+
+static inline void peer_free(void *object)
+{
+	*peer_top++ = object;
+}
+
+static inline void peer_alloc_bulk(size_t n, void **objects)
+{
+	peer_top -= n;
+	memcpy(objects, peer_top, n * sizeof *objects);
+}
+
+static inline void peer_free_bulk(size_t n, void **objects)
+{
+	memcpy(peer_top, objects, n * sizeof *objects);
+	peer_top += n;
 }
 
 #endif

@@ -1,9 +1,11 @@
-/* gperftools' tcmalloc, without its profilers. */
+/* gperftools' tcmalloc_minimal. */
 #ifndef BENCH_PEER_TCMALLOC_H
 #define BENCH_PEER_TCMALLOC_H
 
-#include "tests/bench/private_heap.h"
+#include <gperftools/tcmalloc.h>
 
-PRIVATE_HEAP(tcmalloc, "libtcmalloc_minimal.so.4", "tc_malloc", "tc_free")
+#define PEER_MALLOC tc_malloc
+#define PEER_FREE   tc_free
+#include "tests/bench/malloc_peer.h"
 
 #endif

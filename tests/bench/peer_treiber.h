@@ -1,68 +1,83 @@
-/* A Treiber stack: a list of free objects whose head is exchanged by compare-and-swap, with a count
- * beside it against ABA. Its users loop for many. */
+/* Treiber's stack in memory that processes share: one word, an index and a count of changes against
+ * ABA, changed by compare and swap. */
 #ifndef BENCH_PEER_TREIBER_H
 #define BENCH_PEER_TREIBER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdatomic.h>
 
-#include "tests/bench/common.h"
-#include "tests/bench/shared_pool.h"
+#define PEER_SHARED 1
 
-static struct shared_pool peer_treiber_pool;
-static uint64_t *peer_treiber_head; /* count:32 | number:32 */
+static _Atomic uint64_t *peer_head; /* low half: number of the first, from 1; high half: changes */
+static char *peer_objects;
+static size_t peer_size;
 
-#define TREIBER_NUMBER UINT64_C(0xffffffff)
-#define TREIBER_COUNT  (UINT64_C(1) << 32)
-
-static inline bool peer_treiber_open(size_t object_size, size_t most)
+static inline _Atomic uint32_t *peer_next(uint32_t number)
 {
-	shared_pool_open(&peer_treiber_pool, object_size, most);
-	peer_treiber_head = shared_pool_memory(sizeof *peer_treiber_head);
-	*peer_treiber_head = 1;
+	return (_Atomic uint32_t *)(void *)(peer_objects + (number - 1) * peer_size);
+}
+
+static inline bool peer_open(size_t object_size, size_t most)
+{
+	peer_size = object_size;
+	peer_objects = shared_memory(object_size * most);
+	peer_head = shared_memory(sizeof *peer_head);
+	for (uint32_t i = 1; i < most; i++)
+		*peer_next(i) = i + 1;
+	*peer_next((uint32_t)most) = 0;
+	*peer_head = 1;
 	return true;
 }
 
-static inline bool peer_treiber_swap(uint64_t *seen, uint64_t number)
+static inline void peer_join(unsigned number)
 {
-	uint64_t next = (*seen & ~TREIBER_NUMBER) + TREIBER_COUNT + number;
-
-	return __atomic_compare_exchange_n(peer_treiber_head, seen, next, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
+	(void)number;
 }
 
-static inline void *peer_treiber_alloc(void)
+static inline void peer_close(void)
 {
-	uint64_t seen = __atomic_load_n(peer_treiber_head, __ATOMIC_ACQUIRE), *object;
+}
+
+static inline uint64_t peer_memory(void)
+{
+	return resident_bytes();
+}
+
+static inline void *peer_alloc(void)
+{
+	uint64_t seen = atomic_load_explicit(peer_head, memory_order_acquire), wanted;
 
 	do {
-		object = shared_pool_at(&peer_treiber_pool, seen & TREIBER_NUMBER);
-	} while (!peer_treiber_swap(&seen,
-				    __atomic_load_n(object, __ATOMIC_RELAXED) & TREIBER_NUMBER));
-	return object;
+		if (!PEER_LIKELY((uint32_t)seen))
+			fail("the pool is empty");
+		wanted = ((seen >> 32) + 1) << 32 |
+			 atomic_load_explicit(peer_next((uint32_t)seen), memory_order_relaxed);
+	} while (!atomic_compare_exchange_weak_explicit(
+		peer_head, &seen, wanted, memory_order_acquire, memory_order_acquire));
+	return peer_next((uint32_t)seen);
 }
 
-static inline void peer_treiber_free(void *object)
+static inline void peer_free(void *object)
 {
-	uint64_t number = shared_pool_number(&peer_treiber_pool, object);
-	uint64_t seen = __atomic_load_n(peer_treiber_head, __ATOMIC_RELAXED);
+	uint32_t number = (uint32_t)((size_t)((char *)object - peer_objects) / peer_size) + 1;
+	uint64_t seen = atomic_load_explicit(peer_head, memory_order_relaxed), wanted;
 
 	do {
-		__atomic_store_n((uint64_t *)object, seen & TREIBER_NUMBER, __ATOMIC_RELAXED);
-	} while (!peer_treiber_swap(&seen, number));
+		atomic_store_explicit(peer_next(number), (uint32_t)seen, memory_order_relaxed);
+		wanted = ((seen >> 32) + 1) << 32 | number;
+	} while (!atomic_compare_exchange_weak_explicit(
+		peer_head, &seen, wanted, memory_order_release, memory_order_relaxed));
 }
 
-static inline void peer_treiber_alloc_bulk(size_t n, void **objects)
+static inline void peer_alloc_bulk(size_t n, void **objects)
 {
 	for (size_t i = 0; i < n; i++)
-		objects[i] = peer_treiber_alloc();
+		objects[i] = peer_alloc();
 }
 
-static inline void peer_treiber_free_bulk(size_t n, void **objects)
+static inline void peer_free_bulk(size_t n, void **objects)
 {
 	for (size_t i = 0; i < n; i++)
-		peer_treiber_free(objects[i]);
+		peer_free(objects[i]);
 }
 
 #endif

@@ -1,30 +1,31 @@
 /* The peers: whom slabd is measured against, one header each, so that each is called as directly as
- * its user would call it. A peer NAME defines
+ * its user would call it; and one program each (bench-NAME), since two allocators in one process share
+ * its memory, its caches and its branch predictor. PEER_HEADER defines
  *
- *	bool  peer_NAME_open(size_t object_size, size_t most)	false: not to be had here; it is skipped
- *	void *peer_NAME_alloc(void)	never NULL while fewer than most objects are live
- *	void  peer_NAME_free(void *object)
- *	void  peer_NAME_alloc_bulk(size_t n, void **objects)
- *	void  peer_NAME_free_bulk(size_t n, void **objects)
- *
- * and adds itself to the list. The first is the one that ratios are about. */
+ *	PEER_SHARED	1: objects can go to another process; 0: only to another thread
+ *	bool  peer_open(size_t object_size, size_t most)	false: not to be had here; it is skipped
+ *	void  peer_join(unsigned number)	in each further process or thread, before it uses the pool
+ *	void  peer_close(void)
+ *	uint64_t peer_memory(void)	bytes held, by the measure of memory_before
+ *	void *peer_alloc(void)	never NULL while fewer than most objects are live
+ *	void  peer_free(void *object)
+ *	void  peer_alloc_bulk(size_t n, void **objects)
+ *	void  peer_free_bulk(size_t n, void **objects) */
 #ifndef BENCH_PEERS_H
 #define BENCH_PEERS_H
 
-#include "tests/bench/peer_glibc.h"
-#include "tests/bench/peer_jemalloc.h"
-#include "tests/bench/peer_mimalloc.h"
-#include "tests/bench/peer_mutex.h"
-#include "tests/bench/peer_slabd.h"
-#include "tests/bench/peer_stack.h"
-#include "tests/bench/peer_tcmalloc.h"
-#include "tests/bench/peer_treiber.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 
-/* last: it renames slabd's functions */
-#include "tests/bench/peer_inlined.h"
+#include "tests/bench/common.h"
 
-#define PEERS(X)   \
-	X(inlined) \
-	X(slabd) X(glibc) X(jemalloc) X(tcmalloc) X(mimalloc) X(treiber) X(mutex) X(stack)
+/* Before there was a pool; peer_open sets it where another measure, or a later moment, is right. */
+static uint64_t memory_before;
+
+#define PEER_LIKELY(x) __builtin_expect(!!(x), 1)
+
+#include PEER_HEADER
 
 #endif

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 #define RING_SLOTS 1024u
-#define RING_SPINS \
-	1000000 /* then the CPU is offered to others: the partner may be waiting for it */
+#define RING_SPINS 100000 /* then the CPU is offered to others: the partner may be waiting for it */
 
 struct ring {
 	_Alignas(64) _Atomic uint64_t put; /* by the producer, with its copy of the consumer's */

@@ -1,22 +1,36 @@
 #!/bin/bash
-# run.sh [--json] [--rounds=N] [--size=BYTES]
+# run.sh [--json] [--quick] [--svg=FILE] [WORKLOAD...]
 #
-# Every bench on a slabd of its own; a table for people, or one JSON document. The programs are
-# $SLABD_BIN, $SLABCTL_BIN and $SLABD_BIN_DIR/bench_*, by default those in build/release/bin.
-# Speeds are told, never judged; memory has a limit, and the exit status says whether it held.
+# slabd beside its peers, on a slabd of its own: a table for people, or one JSON document; workloads are
+# W1 to W10, all without a choice. The programs are $SLABD_BIN, $SLABCTL_BIN and those in
+# $SLABD_BIN_DIR, by default build/release/bin. Speeds are told, never judged; what bench_memory judges
+# is the exit status. --test: a little of everything, no matter how slow, for ctest.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
-bin=${SLABD_BIN_DIR:-$here/../../build/release/bin}
+bin=${SLABD_BIN_DIR:-$(dirname "${SLABD_BIN:-$here/../../build/release/bin/slabd}")}
 export SLABD_BIN=${SLABD_BIN:-$bin/slabd} SLABCTL_BIN=${SLABCTL_BIN:-$bin/slabctl} SLABD_BIN_DIR=$bin
-if [ "$(id -u)" = 0 ] && [ -z "${SLABD_TEST_DIR-}" ]; then # as an ordinary user would
-	exec "$here/../support/unprivileged" "$here/run.sh" "$@"
+for argument; do # as whoever called; below it is an ordinary user
+	case $argument in --svg=*) exec 3>"${argument#--svg=}" || exit 2 ;; esac
+done
+if [ "$(id -u)" = 0 ] && [ -z "${SLABD_TEST_DIR-}" ]; then
+	exec "$here/../support/unprivileged" "$here/run.sh" "${@/#--svg=*/--svg}"
 fi
-for program in "$SLABD_BIN" "$SLABCTL_BIN" "$bin"/bench_{single,transfer,memory}; do
+for program in "$SLABD_BIN" "$SLABCTL_BIN" "$bin"/bench{-driver,-slabd,_memory}; do
 	[ -x "$program" ] || { echo "bench: $program is missing: run make build" >&2; exit 2; }
 done
-json=no
-for argument; do [ "$argument" = --json ] && json=yes; done
+json=no quick=no svg=no options=() workloads=()
+for argument; do
+	case $argument in
+	--json) json=yes ;;
+	--quick) quick=yes ;;
+	--test) quick=test ;;
+	--svg*) svg=yes ;;
+	W*) workloads+=("$argument") ;;
+	*) sed -n '2s/^# /usage: /p' "$0" >&2; exit 2 ;;
+	esac
+done
+wants() { [[ ${#workloads[@]} -eq 0 || " ${workloads[*]} " = *" $1 "* ]]; }
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/slabd-bench.XXXXXX") || exit 2
 export SLABD_ADDRESS=$dir/slabd.sock
@@ -40,11 +54,12 @@ cpus=$(getconf _NPROCESSORS_ONLN)
 kernel=$(uname -r)
 pages="$(first $huge/free_hugepages) of $(first $huge/nr_hugepages) free"
 modes="THP $(chosen $thp/enabled), for shared memory $(chosen $thp/shmem_enabled)"
-load=$(cut -d ' ' -f 1-3 /proc/loadavg)
+load_now() { cut -d ' ' -f 1-3 /proc/loadavg; }
+load=$(load_now)
 
 fresh_slabd() {
 	stop_slabd
-	"$SLABD_BIN" --socket "$SLABD_ADDRESS" --size 1G >"$dir/slabd.log" 2>&1 &
+	"$SLABD_BIN" --socket "$SLABD_ADDRESS" --size 2G >"$dir/slabd.log" 2>&1 &
 	SLABD_PID=$!
 	export SLABD_PID
 	"$SLABCTL_BIN" ping --wait=10 >/dev/null && return
@@ -54,37 +69,36 @@ fresh_slabd() {
 }
 
 worst=0
-bench() { # NAME ARGUMENT...
-	"$bin/bench_$1" "${@:2}" >"$dir/out"
+part() { # NAME PROGRAM ARGUMENT...: its table, or a member of the JSON document
+	"$bin/$2" "${@:3}" >"$dir/out"
 	local status=$?
 	[ $status -gt $worst ] && worst=$status
+	[ -s "$dir/out" ] || { echo "bench: $2 ended with status $status" >&2; return; }
 	if [ $json = no ]; then
 		cat "$dir/out"
 	else
-		printf '"%s":%s' "$1" "$(cat "$dir/out")"
+		printf ',\n"%s":%s' "$1" "$(cat "$dir/out")"
 	fi
-	[ -s "$dir/out" ] || echo "bench: bench_$1 ended with status $status" >&2
 }
 
+[ $json = yes ] && options+=(--json)
+driver_options=("${options[@]}")
+[ $quick = yes ] && driver_options+=(--quick)
+[ $quick = test ] && driver_options+=(--rounds=1)
+[ $svg = yes ] && driver_options+=("--svg=$dir/bench.svg")
 if [ $json = no ]; then
 	echo "machine    $cpu, $cpus CPUs, Linux $kernel, load $load"
 	echo "hugepages  $pages; $modes"
-	fresh_slabd
-	"$SLABCTL_BIN" status | grep -i backing
-	bench single "$@"
-	bench transfer "$@"
-	fresh_slabd
-	bench memory "$@"
 else
-	fresh_slabd
-	printf '{"machine":{"cpu":"%s","cpus":%d,"kernel":"%s","hugepages":"%s","thp":"%s","load":"%s"},\n' \
+	printf '{"machine":{"cpu":"%s","cpus":%d,"kernel":"%s","hugepages":"%s","thp":"%s","load":"%s"}' \
 		"$cpu" "$cpus" "$kernel" "$pages" "$modes" "$load"
-	bench single "$@"
-	printf ',\n'
-	bench transfer "$@"
-	fresh_slabd
-	printf ',\n'
-	bench memory "$@"
-	echo '}'
 fi
+fresh_slabd
+part peers bench-driver "${driver_options[@]}" "${workloads[@]}"
+[ $svg = yes ] && [ -s "$dir/bench.svg" ] && cat "$dir/bench.svg" >&3
+if wants W6; then
+	fresh_slabd
+	part memory bench_memory "${options[@]}"
+fi
+if [ $json = no ]; then echo "load at the end: $(load_now)"; else printf ',\n"load_at_end":"%s"}\n' "$(load_now)"; fi
 exit $worst

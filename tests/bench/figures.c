@@ -1,0 +1,139 @@
+#include "tests/bench/figures.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ns of the bare ring that part the states; the ring costs about 2, 8 and 35 */
+#define SAME_CORE_BELOW 4.5
+#define NEAR_BELOW	20.0
+
+const struct workload workloads[] = {
+	{"W1", ALONE, ROW_W1, 1},    {"W2a", ALONE, ROW_W2A, 1},   {"W2b", ALONE, ROW_W2B, 1},
+	{"W3", SORTED, ROW_W3, 1},   {"W4", ALONE, ROW_W4, 1},	   {"W5a", ALONE, ROW_W5A, 1},
+	{"W5b", SORTED, ROW_W5B, 1}, {"W5c", CROWDED, ROW_W5C, 1}, {"W6", MEMORY, ROW_W6, 1},
+	{"W7", ALONE, ROW_W7, 5},
+};
+const size_t workloads_n = sizeof workloads / sizeof *workloads;
+
+const char *const row_titles[ROWS] = {
+	"alloc, touch, free",
+	"1,000, random order",
+	"100,000, random order",
+	"handed over, same core",
+	"handed over, near cores",
+	"handed over, far cores",
+	"bulk of 32",
+	"replacement, 1 process",
+	"replacement, 2, same core",
+	"replacement, 2, near cores",
+	"replacement, 2, far cores",
+	"replacement, 4 processes",
+	"bytes a live object",
+	"alloc's latency, p50",
+	"alloc's latency, p99",
+	"alloc's latency, p99.9",
+	"alloc's latency, p99.99",
+	"alloc's latency, longest",
+};
+
+const char *const row_workloads[ROWS] = {"W1",	"W2a", "W2b", "W3", "W3", "W3", "W4", "W5a", "W5b",
+					 "W5b", "W5b", "W5c", "W6", "W7", "W7", "W7", "W7",  "W7"};
+
+struct peer_row peers[PEERS] = {
+	{.name = "slabd_inlined", .ours = true},
+	{.name = "slabd", .ours = true},
+	{.name = "dpdk"},
+	{.name = "tcmalloc", .heap = true},
+	{.name = "mimalloc", .heap = true},
+	{.name = "jemalloc", .heap = true},
+	{.name = "glibc", .heap = true},
+	{.name = "boost"},
+	{.name = "treiber"},
+	{.name = "mutex"},
+	{.name = "stack", .floor = true},
+};
+
+const size_t sizes[SIZES] = {64, 256};
+
+static double figures[SIZES][ROWS][PEERS][ROUNDS_MAX];
+static double disturbed[SIZES][ROWS][PEERS][ROUNDS_MAX];
+
+void figures_clear(void)
+{
+	double *clean = &figures[0][0][0][0], *other = &disturbed[0][0][0][0];
+
+	for (size_t i = 0; i < sizeof figures / sizeof *clean; i++)
+		clean[i] = other[i] = NAN;
+}
+
+void figure_add(unsigned size, unsigned row, unsigned peer, unsigned round, double value)
+{
+	figures[size][row][peer][round] = value;
+}
+
+void figure_add_disturbed(unsigned size, unsigned row, unsigned peer, unsigned round, double value)
+{
+	disturbed[size][row][peer][round] = value;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t n)
+{
+	if (!n)
+		return NAN;
+	qsort(values, n, sizeof *values, compare);
+	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static unsigned without_gaps(const double *all, double *ret)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ROUNDS_MAX; i++)
+		if (!isnan(all[i]))
+			ret[n++] = all[i];
+	return n;
+}
+
+struct figure figure_of(unsigned size, unsigned row, unsigned peer)
+{
+	double values[ROUNDS_MAX];
+	struct figure figure = {.clean = without_gaps(figures[size][row][peer], values)};
+	unsigned n = figure.clean;
+
+	if (!n)
+		n = without_gaps(disturbed[size][row][peer], values);
+	figure.value = median(values, n);
+	return figure;
+}
+
+double figure_ratio(unsigned size, unsigned row, unsigned over, unsigned under)
+{
+	const double *a = figures[size][row][over], *b = figures[size][row][under];
+	double ratios[ROUNDS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ROUNDS_MAX; i++)
+		if (!isnan(a[i]) && !isnan(b[i]))
+			ratios[n++] = a[i] / b[i];
+	return median(ratios, n);
+}
+
+bool row_has_figures(unsigned size, unsigned row)
+{
+	for (unsigned peer = 0; peer < PEERS; peer++)
+		if (!isnan(figure_of(size, row, peer).value))
+			return true;
+	return false;
+}
+
+enum state state_of(double ring_ns)
+{
+	return ring_ns < SAME_CORE_BELOW ? SAME_CORE : ring_ns < NEAR_BELOW ? NEAR : FAR;
+}

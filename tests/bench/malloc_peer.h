@@ -1,0 +1,57 @@
+/* What the private heaps have in common; PEER_MALLOC and PEER_FREE are the heap's own. They have no
+ * bulk calls: a user would loop. */
+#ifndef BENCH_MALLOC_PEER_H
+#define BENCH_MALLOC_PEER_H
+
+#define PEER_SHARED 0
+
+static size_t peer_size;
+
+static inline bool peer_open(size_t object_size, size_t most)
+{
+	(void)most;
+	peer_size = object_size;
+	return true;
+}
+
+static inline void peer_join(unsigned number)
+{
+	(void)number;
+}
+
+static inline void peer_close(void)
+{
+}
+
+static inline uint64_t peer_memory(void)
+{
+	return resident_bytes();
+}
+
+static inline void *peer_alloc(void)
+{
+	void *object = PEER_MALLOC(peer_size);
+
+	if (!PEER_LIKELY(object))
+		fail("malloc");
+	return object;
+}
+
+static inline void peer_free(void *object)
+{
+	PEER_FREE(object);
+}
+
+static inline void peer_alloc_bulk(size_t n, void **objects)
+{
+	for (size_t i = 0; i < n; i++)
+		objects[i] = peer_alloc();
+}
+
+static inline void peer_free_bulk(size_t n, void **objects)
+{
+	for (size_t i = 0; i < n; i++)
+		peer_free(objects[i]);
+}
+
+#endif

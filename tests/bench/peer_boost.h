@@ -1,0 +1,56 @@
+/* Boost.Interprocess: a managed_shared_memory with a cached_node_allocator, the quickest that it has.
+ * A call goes through boost.cpp, 2 ns of what it costs. */
+#ifndef BENCH_PEER_BOOST_H
+#define BENCH_PEER_BOOST_H
+
+#include "tests/bench/boost.h"
+
+#define PEER_SHARED 1
+
+static inline bool peer_open(size_t object_size, size_t most)
+{
+	return boost_open(object_size, most);
+}
+
+static inline void peer_join(unsigned number)
+{
+	(void)number;
+	boost_join();
+}
+
+static inline void peer_close(void)
+{
+}
+
+static inline uint64_t peer_memory(void)
+{
+	return resident_bytes();
+}
+
+static inline void *peer_alloc(void)
+{
+	void *object = boost_alloc();
+
+	if (!PEER_LIKELY(object))
+		fail("Boost.Interprocess");
+	return object;
+}
+
+static inline void peer_free(void *object)
+{
+	boost_free(object);
+}
+
+static inline void peer_alloc_bulk(size_t n, void **objects)
+{
+	for (size_t i = 0; i < n; i++)
+		objects[i] = peer_alloc();
+}
+
+static inline void peer_free_bulk(size_t n, void **objects)
+{
+	for (size_t i = 0; i < n; i++)
+		peer_free(objects[i]);
+}
+
+#endif
