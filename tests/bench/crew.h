@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -148,6 +149,7 @@ static void *crew_member(void *at)
 	struct crew_worker *worker = at;
 	unsigned number = (unsigned)(worker - crew->workers);
 
+	memset(crew_set, 0, sizeof crew_set); /* a forked one came with its parent's objects */
 	crew_pin(number);
 	peer_join(number);
 	for (;;) {

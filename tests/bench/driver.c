@@ -1,5 +1,6 @@
 /* bench [--quick | --rounds=1] [--json] [--svg=FILE] [WORKLOAD...]: asks all peers' workers in turn, and tells. */
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,14 @@ static void warm_up(const struct workload *workload)
 			ship_ask(&fleet[peer], workload->name, workload->rows, &answer);
 }
 
+static bool speed_is_wanted(const struct options *options)
+{
+	for (size_t i = 0; i < workloads_n; i++)
+		if (workloads[i].kind != MEMORY && is_wanted(options, workloads[i].name))
+			return true;
+	return false;
+}
+
 static void measure_speed(const struct options *options, unsigned size)
 {
 	for (unsigned peer = 0; peer < PEERS; peer++)
@@ -140,9 +149,11 @@ int main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
 
+	signal(SIGPIPE, SIG_IGN); /* a worker that ended is noticed where it is asked */
 	figures_clear();
 	for (unsigned size = 0; size < SIZES; size++) {
-		measure_speed(&options, size);
+		if (speed_is_wanted(&options))
+			measure_speed(&options, size);
 		measure_memory(&options, size);
 	}
 	for (unsigned peer = 0; peer < PEERS; peer++)

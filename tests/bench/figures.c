@@ -11,7 +11,7 @@ const struct workload workloads[] = {
 	{"W1", ALONE, ROW_W1, 1},    {"W2a", ALONE, ROW_W2A, 1},   {"W2b", ALONE, ROW_W2B, 1},
 	{"W3", SORTED, ROW_W3, 1},   {"W4", ALONE, ROW_W4, 1},	   {"W5a", ALONE, ROW_W5A, 1},
 	{"W5b", SORTED, ROW_W5B, 1}, {"W5c", CROWDED, ROW_W5C, 1}, {"W6", MEMORY, ROW_W6, 1},
-	{"W7", ALONE, ROW_W7, 5},
+	{"W7", ALONE, ROW_W7, 5},    {"W10", ALONE, ROW_W10, 3},
 };
 const size_t workloads_n = sizeof workloads / sizeof *workloads;
 
@@ -34,10 +34,14 @@ const char *const row_titles[ROWS] = {
 	"alloc's latency, p99.9",
 	"alloc's latency, p99.99",
 	"alloc's latency, longest",
+	"an alloc, daemon refills",
+	"an alloc, depot refills",
+	"waits in 10,000 allocs",
 };
 
-const char *const row_workloads[ROWS] = {"W1",	"W2a", "W2b", "W3", "W3", "W3", "W4", "W5a", "W5b",
-					 "W5b", "W5b", "W5c", "W6", "W7", "W7", "W7", "W7",  "W7"};
+const char *const row_workloads[ROWS] = {"W1",	"W2a", "W2b", "W3",  "W3",  "W3",  "W4",
+					 "W5a", "W5b", "W5b", "W5b", "W5c", "W6",  "W7",
+					 "W7",	"W7",  "W7",  "W7",  "W10", "W10", "W10"};
 
 struct peer_row peers[PEERS] = {
 	{.name = "slabd_inlined", .ours = true},

@@ -32,7 +32,8 @@ enum row_name {
 	ROW_W5C = ROW_W5B + STATES,
 	ROW_W6,
 	ROW_W7,
-	ROWS = ROW_W7 + 5
+	ROW_W10 = ROW_W7 + 5,
+	ROWS = ROW_W10 + 3
 };
 
 enum workload_kind { ALONE, SORTED, CROWDED, MEMORY };

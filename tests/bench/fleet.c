@@ -40,7 +40,7 @@ bool ship_launch(struct ship *ship, const char *peer, size_t object_size, size_t
 	int to[2], from[2];
 	char line[64] = "";
 
-	*ship = (struct ship){0};
+	*ship = (struct ship){.peer = peer};
 	if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
 		fail("pipe");
 	ship->pid = fork();
@@ -85,7 +85,8 @@ bool ship_ask(struct ship *ship, const char *workload, unsigned figures, struct 
 	fprintf(ship->to, "%s\n", workload);
 	fflush(ship->to);
 	if (!fgets(line, sizeof line, ship->from)) {
-		fprintf(stderr, "bench: a worker ended in %s\n", workload);
+		fprintf(stderr, "bench: %s ended in %s\n", ship->peer, workload);
+		ship_land(ship);
 		return false;
 	}
 	return parse(line, figures, ret);

@@ -10,6 +10,7 @@
 #define ANSWER_FIGURES 5
 
 struct ship {
+	const char *peer;
 	pid_t pid;
 	FILE *to, *from;
 };

@@ -14,7 +14,9 @@
 #include "tests/bench/segment.h"
 
 #define PEER_SHARED 1
+#define PEER_SLABD
 
+static struct slabd *peer_slabd;
 static struct slabd_cache *peer_cache;
 static size_t peer_size;
 static pid_t peer_opener;
@@ -28,14 +30,13 @@ static inline void peer_fail(const char *what)
 static inline void peer_attach(void)
 {
 	struct slabd_cache_args args = {.size_of_args = sizeof args, .object_size = peer_size};
-	struct slabd *slabd;
 	char name[64];
 
 	snprintf(name, sizeof name, "bench-%zu-%d", peer_size, peer_opener);
-	if (slabd_attach(&slabd, NULL) < 0 ||
-	    slabd_cache_create(slabd, name, &args, &peer_cache) < 0)
+	if (slabd_attach(&peer_slabd, NULL) < 0 ||
+	    slabd_cache_create(peer_slabd, name, &args, &peer_cache) < 0)
 		peer_fail("slabd");
-	if (!slabd_same_address(slabd))
+	if (!slabd_same_address(peer_slabd))
 		peer_fail("the segment lies elsewhere here");
 }
 

@@ -1,6 +1,7 @@
 #include "tests/bench/report.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "tests/bench/figures.h"
@@ -30,8 +31,14 @@ static void print_names(void)
 	putchar('\n');
 }
 
-static void print_figures(unsigned size)
+static bool print_figures(unsigned size)
 {
+	bool any = false;
+
+	for (unsigned row = 0; row < ROWS; row++)
+		any |= row_has_figures(size, row);
+	if (!any)
+		return false;
 	printf("\n%zu bytes: ns an object (memory: bytes)\n\n%-31s", sizes[size], "");
 	print_names();
 	for (unsigned row = 0; row < ROWS; row++) {
@@ -43,6 +50,7 @@ static void print_figures(unsigned size)
 				print_cell(figure_of(size, row, peer), row);
 		putchar('\n');
 	}
+	return true;
 }
 
 static void print_verdict(const struct verdict *verdict)
@@ -62,11 +70,14 @@ static void print_verdict(const struct verdict *verdict)
 void report_table(void)
 {
 	struct verdict verdict;
+	bool any = false;
 
 	for (unsigned size = 0; size < SIZES; size++)
-		print_figures(size);
+		any |= print_figures(size);
+	if (!any)
+		return;
 	printf("(medians, peers in turn; ?: fewer than %d repetitions were undisturbed)\n\n"
-	       "Targets; 2 columns of figures: what is wanted at most, and what was seen\n\n",
+	       "Targets: what is wanted at most, and what was seen\n\n",
 	       ROUNDS_FEW);
 	for (size_t i = 0; verdict_of(i, &verdict); i++)
 		if (!isnan(verdict.seen))

@@ -43,6 +43,7 @@ static const struct target targets[] = {
 	{ROW_W5C, PEER_INLINED, PEER_DPDK, BOTH(1.25)},
 	{ROW_W5C, PEER_INLINED, BEST_HEAP, BOTH(1)},
 	{ROW_W6, PEER_CALLED, FIGURE, {75, 268}},
+	{ROW_W10 + 2, PEER_INLINED, FIGURE, BOTH(1)},
 	{ROW_W7 + 2, PEER_INLINED, BEST, BOTH(1)},
 	{ROW_W7 + 3, PEER_INLINED, BEST, BOTH(1)},
 };
@@ -111,7 +112,8 @@ bool verdict_of(size_t number, struct verdict *ret)
 	figure = figure_of(size, ret->row, ret->who);
 	if (target->against == FIGURE) {
 		ret->seen = figure.value;
-		snprintf(ret->wanted, sizeof ret->wanted, "%.0f bytes", ret->bound);
+		snprintf(ret->wanted, sizeof ret->wanted, "%.0f%s", ret->bound,
+			 ret->row == ROW_W6 ? " bytes" : "");
 		return true;
 	}
 	ret->few = figure.clean < ROUNDS_FEW;

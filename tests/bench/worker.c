@@ -7,6 +7,9 @@
 
 #include "tests/bench/crew.h"
 #include "tests/bench/single.h"
+#ifdef PEER_SLABD
+#include "tests/bench/refill.h"
+#endif
 
 #ifndef PEER_ALONE
 #define PEER_ALONE 0 /* 1: can't serve two at once */
@@ -36,6 +39,16 @@ static void measure_latency(struct answer *answer)
 	latency(answer->figures);
 	answer->preempted = preemptions() - answer->preempted;
 }
+
+#ifdef PEER_SLABD
+static void measure_refill(struct answer *answer)
+{
+	answer->figures_n = 3;
+	answer->preempted = preemptions();
+	refill(answer->figures);
+	answer->preempted = preemptions() - answer->preempted;
+}
+#endif
 
 static void measure_crew(struct answer *answer, unsigned size, bool hand_over)
 {
@@ -80,7 +93,7 @@ __attribute__((noinline)) static void count_free(void)
 		peer_free(objects[order_small[i]]);
 }
 
-static void count(void)
+__attribute__((noinline)) static void count(void)
 {
 	for (int i = 0; i < COUNTED_BATCHES; i++) {
 		count_alloc();
@@ -105,6 +118,10 @@ static bool answer_to(const char *name, struct answer *answer)
 		measure_memory(answer);
 	else if (strcmp(name, "W7") == 0)
 		measure_latency(answer);
+#ifdef PEER_SLABD
+	else if (strcmp(name, "W10") == 0)
+		measure_refill(answer);
+#endif
 	else if (strcmp(name, "W5a") == 0)
 		measure_crew(answer, 1, false);
 	else if (PEER_ALONE)
