@@ -17,11 +17,12 @@
 
 #define CREW_MOST      4
 #define HANDED	       50000
+#define TRIPS	       2000
 #define SET_SLOTS      1000
 #define SET_OPERATIONS 50000
 #define MIGRATE_EVERY  16 /* operations: one object goes to whoever comes by next */
 
-enum crew_task { TASK_RING, TASK_HAND_OVER, TASK_REPLACE };
+enum crew_task { TASK_TRIP, TASK_RING, TASK_HAND_OVER, TASK_REPLACE };
 
 struct crew_worker {
 	_Alignas(64) sem_t begun, ended;
@@ -30,6 +31,8 @@ struct crew_worker {
 };
 
 struct crew {
+	_Alignas(64) _Atomic uint64_t there;
+	_Alignas(64) _Atomic uint64_t back;
 	struct ring ring;
 	_Alignas(64) _Atomic unsigned ready;
 	_Alignas(64) unsigned size; /* of this repetition */
@@ -48,6 +51,27 @@ static unsigned crew_started = 1;
 static __thread void *crew_set[SET_SLOTS];
 
 /* ---------------------------------------------------------------- tasks */
+
+static void await_line(_Atomic uint64_t *line, uint64_t value)
+{
+	unsigned spins = 0;
+
+	while (atomic_load_explicit(line, memory_order_acquire) != value)
+		ring_wait(&spins);
+}
+
+static uint64_t trip_end(unsigned number)
+{
+	for (uint64_t i = 1; i <= TRIPS; i++)
+		if (number == 0) {
+			atomic_store_explicit(&crew->there, i, memory_order_release);
+			await_line(&crew->back, i);
+		} else {
+			await_line(&crew->there, i);
+			atomic_store_explicit(&crew->back, i, memory_order_release);
+		}
+	return 0;
+}
 
 static uint64_t ring_end(unsigned number)
 {
@@ -111,6 +135,8 @@ static uint64_t crew_work(unsigned number)
 {
 	if (crew->task == TASK_REPLACE)
 		return replace(number);
+	if (crew->task == TASK_TRIP)
+		return trip_end(number);
 	if (crew->task == TASK_RING)
 		return ring_end(number);
 	return number == 0 ? produce() : consume();
@@ -201,6 +227,7 @@ static struct crew_result crew_run(enum crew_task task, unsigned size, double op
 	crew_grow(size);
 	crew->task = task;
 	crew->size = size;
+	crew->there = crew->back = 0;
 	atomic_store(&crew->ready, 0);
 	for (unsigned i = 1; i < size; i++)
 		sem_post(&crew->workers[i].begun);
@@ -220,6 +247,12 @@ static struct crew_result crew_run(enum crew_task task, unsigned size, double op
 	}
 	result.ns = (double)(end - start) / operations;
 	return result;
+}
+
+/* One line from CPU to CPU: there and back, halved. */
+static struct crew_result crew_trip(void)
+{
+	return crew_run(TASK_TRIP, 2, 2 * TRIPS);
 }
 
 static struct crew_result crew_ring(void)

@@ -56,11 +56,13 @@ static struct choice parse_options(int argc, char **argv)
 	return options;
 }
 
-/* "W2" asks for W2a and W2b. */
+/* "W2" asks for W2a and W2b, and W3 for the ring. */
 static bool is_wanted(const struct choice *options, const char *name)
 {
 	if (!*options->wanted)
 		return true;
+	if (strcmp(name, "ring") == 0)
+		name = "W3";
 	for (char **wanted = options->wanted; *wanted; wanted++) {
 		size_t length = strlen(*wanted);
 
@@ -80,8 +82,8 @@ static int row_of(const struct workload *workload, const struct answer *answer)
 		return -1;
 	if (workload->kind != SORTED)
 		return (int)workload->row;
-	before = state_of(answer->ring[0]);
-	after = state_of(answer->ring[1]);
+	before = state_of(answer->trip[0]);
+	after = state_of(answer->trip[1]);
 	return before == after ? (int)(workload->row + before) : -1;
 }
 

@@ -6,8 +6,8 @@
  * repetitions; a ratio is the median of the ratios within the rounds where both were clean.
  *
  * What a line of memory costs to go from one CPU to the other depends on where the two virtual CPUs
- * happen to be, which the host changes as it likes. So around each repetition that uses two CPUs the
- * bare ring is measured; it counts only if both times show one state, and states are kept apart. */
+ * happen to be, which the host changes as it likes. So around each repetition that uses two CPUs one
+ * line's trip is measured; it counts only if both show one state, and states are kept apart. */
 #ifndef BENCH_FIGURES_H
 #define BENCH_FIGURES_H
 
@@ -26,7 +26,8 @@ enum row_name {
 	ROW_W2A,
 	ROW_W2B,
 	ROW_W3,
-	ROW_W4 = ROW_W3 + STATES,
+	ROW_RING = ROW_W3 + STATES,
+	ROW_W4 = ROW_RING + STATES,
 	ROW_W5A,
 	ROW_W5B,
 	ROW_W5C = ROW_W5B + STATES,
@@ -71,6 +72,6 @@ void figure_add_disturbed(unsigned size, unsigned row, unsigned peer, unsigned r
 struct figure figure_of(unsigned size, unsigned row, unsigned peer);
 double figure_ratio(unsigned size, unsigned row, unsigned over, unsigned under);
 bool row_has_figures(unsigned size, unsigned row);
-enum state state_of(double ring_ns);
+enum state state_of(double trip_ns);
 
 #endif

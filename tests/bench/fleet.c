@@ -73,8 +73,8 @@ static bool parse(const char *line, unsigned figures, struct answer *ret)
 	}
 	memcpy(ret->figures, numbers, figures * sizeof *numbers);
 	ret->preempted = (long)numbers[figures];
-	ret->ring[0] = numbers[figures + 1];
-	ret->ring[1] = numbers[figures + 2];
+	ret->trip[0] = numbers[figures + 1];
+	ret->trip[1] = numbers[figures + 2];
 	return true;
 }
 

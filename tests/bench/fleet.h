@@ -18,7 +18,7 @@ struct ship {
 struct answer {
 	double figures[ANSWER_FIGURES];
 	long preempted;
-	double ring[2]; /* 0: not asked */
+	double trip[2]; /* 0: not asked */
 };
 
 /* false: the peer can't be had here */

@@ -39,12 +39,12 @@ static bool print_figures(unsigned size)
 		any |= row_has_figures(size, row);
 	if (!any)
 		return false;
-	printf("\n%zu bytes: ns an object (memory: bytes)\n\n%-31s", sizes[size], "");
+	printf("\n%zu bytes: ns an object (memory: bytes)\n\n%-32s", sizes[size], "");
 	print_names();
 	for (unsigned row = 0; row < ROWS; row++) {
 		if (!row_has_figures(size, row))
 			continue;
-		printf("%-4s%-27s", row_workloads[row], row_titles[row]);
+		printf("%-5s%-27s", row_workloads[row], row_titles[row]);
 		for (unsigned peer = 0; peer < PEERS; peer++)
 			if (!peers[peer].absent)
 				print_cell(figure_of(size, row, peer), row);
@@ -55,7 +55,7 @@ static bool print_figures(unsigned size)
 
 static void print_verdict(const struct verdict *verdict)
 {
-	printf("%-4s%-27s%4zu  %-16s %-32s", row_workloads[verdict->row], row_titles[verdict->row],
+	printf("%-5s%-27s%4zu  %-16s %-32s", row_workloads[verdict->row], row_titles[verdict->row],
 	       sizes[verdict->size], peers[verdict->who].name, verdict->wanted);
 	if (isnan(verdict->seen))
 		printf("not measured\n");
