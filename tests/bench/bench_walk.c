@@ -12,7 +12,7 @@
 #define OBJECT	    64
 #define BYTES	    ((size_t)512 << 20)
 #define OBJECTS	    (BYTES / OBJECT)
-#define STEPS	    1000000
+#define STEPS	    200000
 #define REPETITIONS 7
 #define WITHIN	    1.03
 #define HUGE_PAGE   ((size_t)2 << 20)

@@ -127,7 +127,7 @@ if wants W6; then
 	fresh_slabd
 	part memory bench_memory "${options[@]}"
 fi
-if wants W8 && { [ $quick = no ] || [ ${#workloads[@]} -gt 0 ]; }; then
+if [[ " ${workloads[*]-} " = *" W8 "* ]]; then # slow: only when it is asked for
 	fresh_slabd
 	[ $json = no ] && { echo; "$SLABCTL_BIN" status | grep -i backing; }
 	part walk bench_walk "${options[@]}"
