@@ -538,6 +538,14 @@ static void plain_stale_handle(void)
 	slabd_free(cache, objects[0]);
 }
 
+/* The same object, handed out once more: the handle is none of it. */
+static void plain_stale_handle_alive(void)
+{
+	plain_stale_handle();
+	if (slabd_alloc(cache, 0) != objects[0])
+		die("victim: another object");
+}
+
 /* It gets stale between the look and the claim. */
 static void do_free_generation(void)
 {
@@ -851,6 +859,7 @@ const struct crash_case client_cases[] = {
 	CASE("free_handle, at first", PLAIN, plain_their_handle_at_first, do_free_handle),
 	CASE("free_handle, strict", STRICT, strict_their_handle, do_free_handle),
 	CASE("free_handle, stale", PLAIN, plain_stale_handle, do_free_handle),
+	CASE("free_handle, stale, alive again", PLAIN, plain_stale_handle_alive, do_free_handle),
 	CASE("free_handle, stale at the last", PLAIN, plain_own_handle, do_free_generation),
 	CASE("free_handle, park", PLAIN, plain_handle_no_room, do_free_handle),
 	CASE("free_handle, out of reach", PLAIN, plain_handle_alone, do_free_handle),
@@ -861,8 +870,9 @@ const struct crash_case client_cases[] = {
 	CASE("adopt, strict", STRICT, strict_their_handle, do_adopt),
 	CASE("adopt, reclaim", RECLAIM, reclaim_their_handle, do_adopt),
 	CASE("adopt, stale", PLAIN, plain_stale_handle, do_adopt),
+	CASE("adopt, stale, alive again", PLAIN, plain_stale_handle_alive, do_adopt),
 
-	CASE("alloc_bulk, magazine", PLAIN, plain_bulk_2, do_alloc_bulk),
+	CASE("alloc_bulk, magazine", PLAIN, plain_bulk_2, do_alloc_bulk, .deep = true),
 	CASE("alloc_bulk, whole magazine", PLAIN, plain_bulk_3, do_alloc_bulk),
 	CASE("alloc_bulk, more than one", PLAIN, plain_bulk_7, do_alloc_bulk),
 	CASE("alloc_bulk, ZERO", PLAIN, plain_bulk_zero, do_alloc_bulk),
@@ -870,7 +880,7 @@ const struct crash_case client_cases[] = {
 	CASE("alloc_bulk, heap full", PLAIN, plain_bulk_full, do_alloc_bulk),
 	CASE("alloc_bulk, huge", PLAIN, plain_bulk_huge, do_alloc_bulk),
 	CASE("alloc_bulk, unknown flag", PLAIN, plain_bulk_badly, do_alloc_bulk),
-	CASE("free_bulk, magazine", PLAIN, plain_free_3, do_free_bulk),
+	CASE("free_bulk, magazine", PLAIN, plain_free_3, do_free_bulk, .deep = true),
 	CASE("free_bulk, more than one", PLAIN, plain_free_7, do_free_bulk),
 	CASE("free_bulk, all sorts", PLAIN, plain_free_mixed, do_free_bulk),
 	CASE("free_bulk, strict", STRICT, strict_free_3, do_free_bulk),

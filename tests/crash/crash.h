@@ -126,6 +126,7 @@ struct crash_case {
 	/* after recovery: whoever asked the dead worker asks again; false: the wrong answer */
 	bool (*again)(struct pool *pool, uint32_t client, char *why);
 	bool core; /* one of those that are taken in pairs, and whose recovery is killed everywhere */
+	bool deep; /* its recovery is killed everywhere, though it is in no pair */
 	bool hostile; /* somebody wrote where he should not: all that is asked for is that slabd lives */
 };
 
@@ -164,6 +165,7 @@ struct trace {
 	uint32_t n, room;
 	uint64_t steps;
 	struct objects before, after;
+	uint32_t last;	  /* the point that is the operation's end */
 	uint32_t client;  /* the victim's id, or of the client that it played last; 0: none */
 	uint32_t first;	  /* of two victims, the client that was killed before; 0: none */
 	bool client_dies; /* and not only its worker */
@@ -194,6 +196,11 @@ unsigned recover_all(const struct trace *trace);
 /* One: false, and why. */
 bool recover_one(const struct trace *trace, const struct kill_point *point, bool worker_lives,
 		 char *why);
+
+/* ---------------------------------------------------------------- effects.c */
+
+/* The operation did to the objects what it is there for; if not, says so on stderr. */
+bool effects_are_right(const struct trace *trace);
 
 /* ---------------------------------------------------------------- coverage.c */
 

@@ -42,18 +42,25 @@ struct choice {
 static struct task tasks[1024];
 static unsigned tasks_n;
 
-static bool is_wanted(const struct crash_case *c, bool core, const struct choice *choice)
+enum kind { ANY, CORE, DEEP };
+
+static bool is_of_kind(const struct crash_case *c, enum kind kind)
 {
-	return (!core || c->core) && (!choice->brief || c->core || c->hostile) &&
+	return kind == ANY || c->core || (kind == DEEP && c->deep);
+}
+
+static bool is_wanted(const struct crash_case *c, enum kind kind, const struct choice *choice)
+{
+	return is_of_kind(c, kind) && (!choice->brief || c->core || c->hostile) &&
 	       (!choice->only || strstr(c->name, choice->only));
 }
 
 static void add_tasks(void (*suite)(const struct crash_case *c, unsigned sample),
-		      const struct crash_case *cases, unsigned n, bool core,
+		      const struct crash_case *cases, unsigned n, enum kind kind,
 		      const struct choice *choice)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (is_wanted(&cases[i], core, choice))
+		if (is_wanted(&cases[i], kind, choice))
 			tasks[tasks_n++] = (struct task){suite, &cases[i]};
 }
 
@@ -130,16 +137,16 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	coverage_open();
 	if (has(suite, "recovery")) { /* the longest first */
-		add_tasks(suite_recovery, worker_cases, worker_cases_n, true, &choice);
-		add_tasks(suite_recovery, client_cases, client_cases_n, true, &choice);
+		add_tasks(suite_recovery, worker_cases, worker_cases_n, DEEP, &choice);
+		add_tasks(suite_recovery, client_cases, client_cases_n, DEEP, &choice);
 	}
 	if (has(suite, "pairs"))
-		add_tasks(suite_pairs, client_cases, client_cases_n, true, &choice);
+		add_tasks(suite_pairs, client_cases, client_cases_n, CORE, &choice);
 	if (has(suite, "meanwhile"))
-		add_tasks(suite_meanwhile, client_cases, client_cases_n, true, &choice);
+		add_tasks(suite_meanwhile, client_cases, client_cases_n, CORE, &choice);
 	if (has(suite, "kill")) {
-		add_tasks(suite_single, client_cases, client_cases_n, false, &choice);
-		add_tasks(suite_single, worker_cases, worker_cases_n, false, &choice);
+		add_tasks(suite_single, client_cases, client_cases_n, ANY, &choice);
+		add_tasks(suite_single, worker_cases, worker_cases_n, ANY, &choice);
 	}
 	for (unsigned i = 0; i < jobs; i++)
 		if (fork() == 0)

@@ -133,6 +133,24 @@ static bool objects_are_right(const struct trace *trace, const struct objects *n
 	return true;
 }
 
+/* What the victim had when its operation was over is its own, or its orphan: nobody takes it in. */
+static bool what_is_over_stands(const struct trace *trace, const struct objects *now, char *why)
+{
+	const struct objects *after = &trace->after;
+
+	for (uint32_t s = 0; s < SLABS; s++)
+		for (uint32_t i = 0; i < SLAB_OBJECTS; i++) {
+			uint32_t tag = after->tag[s][i], id = slab_word_cache(after->word[s]);
+
+			if (id && id != RECLAIM + 1 && tag_state(tag) == TAG_LIVE &&
+			    tag_owner(tag) == trace->client && now->tag[s][i] != tag)
+				FAIL("object %u of slab %u: the victim had it, tag 0x%08x, now "
+				     "0x%08x",
+				     i, s, tag, now->tag[s][i]);
+		}
+	return true;
+}
+
 /* ---------------------------------------------------------------- those who live on */
 
 /* Frees whatever is live of owner, through the library. */
@@ -287,7 +305,7 @@ static bool survivor_lives(struct pool *pool, const struct trace *trace, char *w
 
 /* ---------------------------------------------------------------- one kill */
 
-static bool after_recovery(struct pool *pool, const struct trace *trace, char *why)
+static bool after_recovery(struct pool *pool, const struct trace *trace, bool over, char *why)
 {
 	struct objects now;
 
@@ -301,6 +319,8 @@ static bool after_recovery(struct pool *pool, const struct trace *trace, char *w
 		return false;
 	objects_read(&now, &world.mirror);
 	if (!objects_are_right(trace, &now, why))
+		return false;
+	if (over && !what_is_over_stands(trace, &now, why))
 		return false;
 	if (trace->client_dies && clients_is_attached(pool, trace->client))
 		FAIL("the dead client is still attached");
@@ -324,7 +344,7 @@ bool recover_one(const struct trace *trace, const struct kill_point *point, bool
 		 char *why)
 {
 	struct pool *pool;
-	bool right;
+	bool right, over;
 
 	image_put(&world.mirror, point->image);
 	if (!worker_lives) {
@@ -339,7 +359,8 @@ bool recover_one(const struct trace *trace, const struct kill_point *point, bool
 		clients_died(pool, trace->first, NULL, NULL);
 	}
 	run_jobs(pool);
-	right = after_recovery(pool, trace, why);
+	over = trace->crash_case->victim == VICTIM_CLIENT && point == &trace->points[trace->last];
+	right = after_recovery(pool, trace, over, why);
 	pool_close(pool);
 	totals->recoveries++;
 	return right;

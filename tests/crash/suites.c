@@ -38,6 +38,10 @@ void suite_single(const struct crash_case *c, unsigned sample)
 	(void)sample;
 	trace_run(&trace, c, world.base);
 	failures = account(&trace);
+	if (!effects_are_right(&trace)) {
+		failures++;
+		totals->failures++;
+	}
 	tell("kill", c->name, trace.steps, trace.n, failures, began);
 	trace_free(&trace);
 }

@@ -185,6 +185,7 @@ static void add_point(struct trace *trace, uintptr_t pc)
 	hash = image_hash(image);
 	for (uint32_t i = 0; i < trace->n; i++)
 		if (trace->points[i].hash == hash) {
+			trace->last = i;
 			free(image);
 			return;
 		}
@@ -194,6 +195,7 @@ static void add_point(struct trace *trace, uintptr_t pc)
 		if (!trace->points)
 			die("no memory");
 	}
+	trace->last = trace->n;
 	trace->points[trace->n++] = (struct kill_point){image, hash, pc, trace->steps};
 }
 
