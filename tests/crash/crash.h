@@ -228,7 +228,7 @@ void suite_pairs(const struct crash_case *c, unsigned sample);
 void suite_meanwhile(const struct crash_case *c, unsigned sample);
 
 struct totals {
-	_Atomic uint64_t cases, steps, points, recoveries, failures, skipped;
+	_Atomic uint64_t cases, steps, points, recoveries, failures, pairs, skipped;
 	_Atomic uint32_t next;
 };
 extern struct totals *totals;

@@ -164,8 +164,10 @@ int main(int argc, char **argv)
 	       (unsigned long long)totals->points, (unsigned long long)totals->recoveries,
 	       seconds() - began, (double)totals->steps / (seconds() - began),
 	       (unsigned long long)totals->failures);
+	if (totals->pairs)
+		printf("%llu pairs of core operations\n", (unsigned long long)totals->pairs);
 	if (totals->skipped)
-		printf("%llu pairs had no state from which the second can begin\n",
+		printf("%llu times a worker could not begin what it was to die of meanwhile\n",
 		       (unsigned long long)totals->skipped);
 	if (totals->cases != tasks_n) {
 		fprintf(stderr, "crash: %llu cases of %u came to their end\n",

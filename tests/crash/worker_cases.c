@@ -146,6 +146,10 @@ static void plain_slab_low(void)
 	work();
 	while (cache->in_slabs >= ROUNDS)
 		fill_one(cache);
+	if (!cache->in_slabs) /* a slab holds no whole number of magazines */
+		refill_request(pool, cache, 1, false, &result);
+	while (cache->in_slabs >= ROUNDS)
+		fill_one(cache);
 	if (!cache->in_slabs)
 		die("victim: %llu objects are in %llu slabs", (unsigned long long)cache->in_slabs,
 		    (unsigned long long)cache->slabs);
@@ -803,6 +807,21 @@ static void made_reclaim(void)
 	cache = pool->caches[MADE_ID];
 }
 
+/* The client has nothing of it but magazines. */
+static void made_unlinked_held(void)
+{
+	slab_ref ref;
+
+	made_reclaim();
+	ref = object_of(&world.live, MADE_ID - 1, client_id(), 0);
+	slabd_free(mine, ref_address(mine->view.heap, ref));
+	registry_destroy(pool, client_id(), 2, NULL, cache->view.id, cache->serial, take_result,
+			 &result);
+	run();
+	if (!cache->unlinked)
+		die("victim: %s", result.why);
+}
+
 /* Both ids are taken, one by a cache whose release is queued. */
 static void made_releasing(void)
 {
@@ -1120,6 +1139,7 @@ const struct crash_case worker_cases[] = {
 	CASE("death, in slices", PLAIN, client_of_two, do_die_in_slices),
 	CASE("death, reclaim", RECLAIM, reclaim_client_too, do_die),
 	CASE("death, with nothing", PLAIN, idle_client, do_die),
+	CASE("death, an unlinked cache", PLAIN, made_unlinked_held, do_die),
 	CASE("death, no memory for it", PLAIN, plain_client, do_die_without_memory),
 	CASE("death, hostile magazines", PLAIN, plain_hostile_repair, do_die, .hostile = true),
 	CASE("death, hostile tags", RECLAIM, reclaim_hostile_sweep, do_die, .hostile = true),
