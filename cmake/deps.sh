@@ -43,6 +43,7 @@ for word; do
 		program fish fish
 		program groff groff
 		program spin spin
+		program patch patch
 		program systemd-analyze systemd
 		;;
 	bench) # whom slabd is measured against; who is missing is left out
