@@ -290,10 +290,17 @@ static char cache_names[PAGE][PROTO_NAME_MAX + 1];
 static enum act three_pages(const Slabd__Request *request, Slabd__Reply *reply)
 {
 	static Slabd__CacheListReply page = SLABD__CACHE_LIST_REPLY__INIT;
+	static Slabd__StatsReply stats = SLABD__STATS_REPLY__INIT;
 	uint32_t first;
 
 	if (welcome(request, reply))
 		return ANSWER;
+	if (request->verb_case == SLABD__REQUEST__VERB_STATS) { /* is it damaged? */
+		stats.backing = (char *)(uintptr_t) "thp";
+		reply->answer_case = SLABD__REPLY__ANSWER_STATS;
+		reply->stats = &stats;
+		return ANSWER;
+	}
 	first = request->cache_list->first;
 	page.n_caches = first == 0 ? PAGE : 1;
 	page.next = first == 0 ? 600 : first == 600 ? 601 : 0;

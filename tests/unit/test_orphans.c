@@ -30,6 +30,7 @@ static void tear_down(void)
 }
 
 TestSuite(orphans, .init = set_up, .fini = tear_down);
+TestSuite(orphan_pages, .fini = tear_down); /* they open a pool of their own */
 
 static void take_orphans(void *arg, const struct orphans *orphans)
 {
@@ -258,7 +259,7 @@ static void take_page(void *arg, const struct orphans *orphans)
 	paged->freed += orphans->freed;
 }
 
-Test(orphans, pages, .init = NULL)
+Test(orphan_pages, pages)
 {
 	struct paged paged = {.in_order = true};
 	unsigned pages = 0;
@@ -276,7 +277,7 @@ Test(orphans, pages, .init = NULL)
 }
 
 /* One cache, whose last page is full. */
-Test(orphans, pages_of_one_cache, .init = NULL)
+Test(orphan_pages, pages_of_one_cache)
 {
 	struct paged paged = {.in_order = true};
 
@@ -289,7 +290,7 @@ Test(orphans, pages_of_one_cache, .init = NULL)
 	cr_assert(paged.in_order);
 }
 
-Test(orphans, freed_page_by_page, .init = NULL)
+Test(orphan_pages, freed_page_by_page)
 {
 	struct paged paged = {.next = 1};
 	unsigned pages = 0;
