@@ -81,7 +81,7 @@ Test(exporter_page, the_data_are_the_pools)
 	cache = json_array_get(json_object_get(document, "caches"), 0);
 	cr_assert_str_eq(ctl_text(cache, "name"), "sessions");
 	cr_assert_eq(ctl_count(cache, "live"), OBJECTS);
-	cr_assert_eq(strlen(ctl_text(cache, "map")), ctl_count(cache, "slabs"));
+	cr_assert_eq(strlen(ctl_text(cache, "map")), (size_t)ctl_count(cache, "slabs"));
 	ctl_caches = ctl_json(ctl("cache", "sessions", "--json", NULL));
 	cr_assert_str_eq(ctl_text(cache, "map"), ctl_text(ctl_caches, "slab_map"));
 	client = json_array_get(json_object_get(document, "clients"), 0);
