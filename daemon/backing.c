@@ -125,25 +125,15 @@ static int heap_hugetlb(uint64_t size, char *why, size_t n)
 static bool can_collapse(int fd)
 {
 	char *p;
-	bool can = false;
+	bool can;
 
-	if (segment_map(&p, fd, 2 * EXTENT_BYTES, PROT_READ | PROT_WRITE, NULL) < 0)
+	if (segment_map(&p, fd, EXTENT_BYTES, PROT_READ | PROT_WRITE, NULL) < 0)
 		return false;
-	if (fallocate(fd, 0, 0, EXTENT_BYTES) == 0) {
-		char *aligned = (char *)(((uintptr_t)p + EXTENT_BYTES - 1) &
-					 ~(uintptr_t)(EXTENT_BYTES - 1));
-
-		/* address and offset must agree modulo 2 MiB */
-		munmap(p, 2 * EXTENT_BYTES);
-		p = mmap(aligned, EXTENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		can = p == aligned && madvise(p, EXTENT_BYTES, MADV_COLLAPSE) == 0;
-		if (p != MAP_FAILED)
-			munmap(p, EXTENT_BYTES);
-		backing_punch(fd, 0, EXTENT_BYTES);
-		return can;
-	}
-	munmap(p, 2 * EXTENT_BYTES);
-	return false;
+	can = fallocate(fd, 0, 0, EXTENT_BYTES) == 0 &&
+	      madvise(p, EXTENT_BYTES, MADV_COLLAPSE) == 0;
+	munmap(p, EXTENT_BYTES);
+	backing_punch(fd, 0, EXTENT_BYTES);
+	return can;
 }
 
 static int heap_shmem(struct backing *backing, uint64_t size, enum hugepages hugepages)

@@ -19,10 +19,46 @@ static void keep_from_core(void *region, uint64_t bytes)
 		(void)madvise(region, bytes, MADV_DONTDUMP);
 }
 
+/* Somewhere, but on a multiple of 2 MiB: huge pages need it (MADV_COLLAPSE does nothing, and says so
+ * to nobody, where address and offset differ), and the fast path takes an address' low bits for its
+ * place in a slab. */
+static void *reserve(uint64_t bytes)
+{
+	char *p = mmap(NULL, bytes + EXTENT_BYTES, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t before;
+
+	if (p == MAP_FAILED)
+		return MAP_FAILED;
+	before = -(uintptr_t)p & (EXTENT_BYTES - 1);
+	if (before)
+		munmap(p, before);
+	munmap(p + before + bytes, EXTENT_BYTES - before);
+	return p + before;
+}
+
+static void *map_anywhere(int fd, uint64_t bytes, int prot)
+{
+	char *at = reserve(bytes);
+	void *p;
+
+	if (at == MAP_FAILED)
+		return MAP_FAILED;
+	p = mmap(at, bytes, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+	if (p == MAP_FAILED) {
+		int saved = errno;
+
+		munmap(at, bytes);
+		errno = saved;
+	}
+	return p;
+}
+
 int segment_map(char **ret, int fd, uint64_t bytes, int prot, void *address)
 {
-	int flags = MAP_SHARED | MAP_NORESERVE | (address ? MAP_FIXED_NOREPLACE : 0);
-	void *p = mmap(address, bytes, prot, flags, fd, 0);
+	void *p = address ? mmap(address, bytes, prot,
+				 MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0)
+			  : map_anywhere(fd, bytes, prot);
 
 	if (p == MAP_FAILED)
 		return errno == EEXIST ? -EADDRINUSE : -errno;

@@ -188,6 +188,48 @@ Test(hugepages, preferred_and_too_few)
 	cr_assert_eq(free_pages(), NEEDED - 1);
 }
 
+/* Of this process's mapping of the heap: bytes that huge pages map. */
+static unsigned long mapped_huge(const void *object)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long from, end, kib = 0;
+	bool inside = false;
+	char line[256];
+
+	cr_assert_not_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &from, &end) == 2)
+			inside = (uintptr_t)object >= from && (uintptr_t)object < end;
+		else if (inside && sscanf(line, "ShmemPmdMapped: %lu", &kib) == 1)
+			break;
+	}
+	fclose(file);
+	return kib << 10;
+}
+
+/* Without reserved pages slabd makes some, if it says so; a client sees them as such. */
+Test(hugepages, made_from_ordinary_memory)
+{
+	struct slabd_cache *cache;
+	struct slabd *slabd;
+
+	set_free(0); /* if that may be; another's pages stay */
+	daemon_start(&d, NULL);
+	if (strcmp(daemon_stats(&d).backing, "thp") != 0) {
+		fprintf(stderr, "hugepages: none are made here: %s\n", daemon_stats(&d).backing);
+		use(10 << 20);
+		return;
+	}
+	slabd = attach_to(d.socket);
+	cache = cache_of(slabd, "thing", 1000, 0);
+	cr_assert_eq(slabd_alloc_bulk(cache, 0, 8000, objects), 8000, "%s", slabd_error());
+	for (size_t i = 0; i < 8000; i++)
+		object_fill(objects[i], 1000, i);
+	cr_assert_geq(mapped_huge(objects[0]), 3 * PER_PAGE);
+	slabd_free_bulk(cache, 8000, objects);
+	slabd_detach(slabd);
+}
+
 Test(hugepages, preferred_and_there)
 {
 	if (!have_pages(NEEDED))
