@@ -126,7 +126,8 @@ struct crash_case {
 	/* after recovery: whoever asked the dead worker asks again; false: the wrong answer */
 	bool (*again)(struct pool *pool, uint32_t client, char *why);
 	bool core; /* one of those that are taken in pairs, and whose recovery is killed everywhere */
-	bool deep; /* its recovery is killed everywhere, though it is in no pair */
+	bool deep;  /* its recovery is killed everywhere, though it is in no pair */
+	bool alone; /* no worker before it: it begins with what the dead have left, unrepaired */
 	bool hostile; /* somebody wrote where he should not: all that is asked for is that slabd lives */
 };
 

@@ -83,11 +83,14 @@ static void go(struct traced *t, enum __ptrace_request how, int *status)
 	wait_for(t, status);
 }
 
-/* A signal other than a trap: an event is told or served, anything else is the victim's own crash. */
+/* A signal other than a trap: an event is told or served, anything else is the victim's own crash; but
+ * somebody outside may stop all of us and let us go on. */
 static void on_signal(struct traced *t, int status)
 {
 	char where[128];
 
+	if (WSTOPSIG(status) == SIGSTOP || WSTOPSIG(status) == SIGCONT)
+		return;
 	if (WSTOPSIG(status) != SIGUSR1)
 		die("the victim got signal %d at %s", WSTOPSIG(status),
 		    symbol_at(REGISTER(t, rip), where, sizeof(where)));
@@ -307,7 +310,9 @@ bool trace_run(struct trace *trace, const struct crash_case *crash_case, const c
 	trace->crash_case = crash_case;
 	trace->client_dies = crash_case->victim == VICTIM_CLIENT;
 	image_put(&world.live, image);
-	live_open();
+	served_by = NULL;
+	if (!crash_case->alone)
+		live_open();
 	victim_client = 0;
 	if (!start(&t, crash_case, !trace->first)) {
 		live_close();

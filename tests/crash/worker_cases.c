@@ -1190,6 +1190,6 @@ const struct crash_case worker_cases[] = {
 const struct crash_case recovery_by_worker =
 	CASE("recovery by the worker", PLAIN, work_and_mark, bury);
 const struct crash_case recovery_by_restart =
-	CASE("recovery by the next worker", PLAIN, mark_gone, do_restart);
+	CASE("recovery by the next worker", PLAIN, mark_gone, do_restart, .alone = true);
 
 const unsigned worker_cases_n = sizeof(worker_cases) / sizeof(*worker_cases);
