@@ -96,6 +96,16 @@ static bool fold_step(struct job *job, uint64_t deadline)
 	return true;
 }
 
+/* Before any id is free: the next worker goes on only as long as there is one to be folded. */
+static void note_orphans(struct fold_job *f)
+{
+	for (uint32_t id = PARTY_FIRST; id < ids_end(f->job.pool); id++)
+		if (f->tombs[id].is)
+			store_relaxed(&clients_record(f->job.pool, id)->orphans,
+				      f->tombs[id].orphans);
+	atomic_step();
+}
+
 /* No tag names these ids any more. */
 static uint32_t free_ids(struct fold_job *f)
 {
@@ -103,15 +113,9 @@ static uint32_t free_ids(struct fold_job *f)
 	uint32_t freed = 0;
 
 	for (uint32_t id = PARTY_FIRST; id < ids_end(pool); id++) {
-		struct client_record *record = clients_record(pool, id);
-		const struct tomb *tomb = &f->tombs[id];
-
-		if (!tomb->is)
+		if (!f->tombs[id].is || f->tombs[id].orphans)
 			continue;
-		store_relaxed(&record->orphans, tomb->orphans);
-		if (tomb->orphans)
-			continue;
-		store_release(&record->state, CLIENT_FREE);
+		store_release(&clients_record(pool, id)->state, CLIENT_FREE);
 		pool->tombs--;
 		freed++;
 	}
@@ -126,6 +130,7 @@ static void fold_finish(struct job *job)
 	job->pool->folding = false;
 	job->pool->tombs_ever++;
 	if (!job->broken) {
+		note_orphans(f);
 		freed = free_ids(f);
 		log_info("client ids were short: %u dead owners of %llu orphans were folded into "
 			 "one, %u ids are free again; slabctl orphans shows them as unknown",
@@ -255,13 +260,14 @@ void tombs_open(struct pool *pool)
 	uint32_t to = 0, sum = 0;
 	uint64_t died_at = 0;
 
-	for (uint32_t id = PARTY_FIRST; id < ids_end(pool) && pool->tombs > 1; id++) {
+	for (uint32_t id = PARTY_FIRST; id < ids_end(pool); id++) {
 		struct client_record *record = clients_record(pool, id);
 		uint32_t wanted = load_relaxed(&record->fold_to);
 
 		if (!wanted || !clients_is_tomb(pool, id))
 			continue;
-		/* one fold at a time, into a tomb that is none of them: else a damaged file */
+		/* one fold at a time, into a tomb that is none of them: else a damaged file; or none
+		 * had an orphan any more, and the one that was to stay is free already */
 		if (wanted == id || !clients_is_tomb(pool, wanted) || (to && wanted != to) ||
 		    load_relaxed(&clients_record(pool, wanted)->fold_to)) {
 			store_relaxed(&record->fold_to, 0);

@@ -135,8 +135,8 @@ struct crash_case {
 extern const struct crash_case recovery_by_worker, recovery_by_restart;
 extern uint32_t recovery_client;
 
-extern const struct crash_case client_cases[], worker_cases[];
-extern const unsigned client_cases_n, worker_cases_n;
+extern const struct crash_case client_cases[], worker_cases[], tomb_cases[];
+extern const unsigned client_cases_n, worker_cases_n, tomb_cases_n;
 
 /* What goes wrong in the victim, for the paths behind it. */
 struct lies {

@@ -5,6 +5,7 @@
  *	t	taken: alive, and the victim's	   a	adopted: alive as before, now the victim's
  *	f	freed: no handle of before is good  p	parked: FREEING of the victim
  *	r	FREEING no more, freed		    u	freed, and taken again
+ *	m	moved: alive as before, now another's than the victim
  *	?	what no operation may do */
 #include "tests/crash/crash.h"
 
@@ -103,6 +104,17 @@ static const struct effect effects[] = {
 	{"thread exit, another stays", ""},
 	{"close, two threads", ""},
 	{"shrink, parked", "rr"},
+	{"fold", "mm"},
+	{"fold, into the last", "mmm"},
+	{"fold, in slices", "mm"},
+	{"fold, for two", "mm"},
+	{"fold, once more", "mm"},
+	{"fold, into an empty one", "mm"},
+	{"fold, all empty", ""},
+	{"fold, one empty", ""},
+	{"fold, ids are free", ""},
+	{"fold, no memory", ""},
+	{"fold, wrong marks", ""},
 };
 
 static bool is_freed(uint32_t before, uint32_t after)
@@ -120,8 +132,10 @@ static char live_became(uint32_t before, uint32_t after, uint32_t client)
 {
 	if (is_freed(before, after))
 		return 'f';
-	if (tag_owner(after) != client || tag_generation(after) != tag_generation(before))
+	if (tag_generation(after) != tag_generation(before))
 		return '?';
+	if (tag_owner(after) != client)
+		return tag_state(after) == TAG_LIVE ? 'm' : '?';
 	return tag_state(after) == TAG_LIVE ? 'a' : tag_state(after) == TAG_FREEING ? 'p' : '?';
 }
 
@@ -149,7 +163,7 @@ static uint32_t tag_in(const struct objects *objects, uint32_t slab, uint32_t i)
 /* In the order of the list above. */
 static void effects_of(const struct trace *trace, char *letters)
 {
-	for (const char *kind = "tafpru?"; *kind; kind++)
+	for (const char *kind = "tafprum?"; *kind; kind++)
 		for (uint32_t s = 0; s < SLABS; s++)
 			for (uint32_t i = 0; i < SLAB_OBJECTS; i++)
 				if (effect_on(tag_in(&trace->before, s, i),

@@ -138,6 +138,7 @@ int main(int argc, char **argv)
 	coverage_open();
 	if (has(suite, "recovery")) { /* the longest first */
 		add_tasks(suite_recovery, worker_cases, worker_cases_n, DEEP, &choice);
+		add_tasks(suite_recovery, tomb_cases, tomb_cases_n, DEEP, &choice);
 		add_tasks(suite_recovery, client_cases, client_cases_n, DEEP, &choice);
 	}
 	if (has(suite, "pairs"))
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
 	if (has(suite, "kill")) {
 		add_tasks(suite_single, client_cases, client_cases_n, ANY, &choice);
 		add_tasks(suite_single, worker_cases, worker_cases_n, ANY, &choice);
+		add_tasks(suite_single, tomb_cases, tomb_cases_n, ANY, &choice);
 	}
 	for (unsigned i = 0; i < jobs; i++)
 		if (fork() == 0)

@@ -90,7 +90,9 @@ static bool object_is_right(const struct trace *trace, uint32_t before, uint32_t
 		FAIL("freed, but a handle of before is not stale");
 	if (was_live && is_live && now != after && tag_generation(now) != tag_generation(before))
 		FAIL("alive, but a handle of before is stale");
-	if (is_live && !is_of_victims(trace, tag_owner(now)) && tag_owner(now) != tag_owner(before))
+	if (is_live && !is_of_victims(trace, tag_owner(now)) &&
+	    tag_owner(now) != tag_owner(before) &&
+	    !(tag_state(after) == TAG_LIVE && tag_owner(now) == tag_owner(after)))
 		FAIL("its owner is %u", tag_owner(now));
 	if (before == after && was_live && !is_live &&
 	    !(reclaim && is_of_victims(trace, tag_owner(before))) &&
@@ -175,6 +177,15 @@ static bool free_all_of(uint32_t owner, char *why)
 			if (refused[0] || tag_state(tag) == TAG_LIVE)
 				FAIL("object %u of slab %u can't be freed: %s", i, s, refused);
 		}
+	return true;
+}
+
+/* Of the tombs, whoever was folded into whom. */
+static bool free_all_orphans(const struct pool *pool, char *why)
+{
+	for (uint32_t id = PARTY_FIRST; id < pool->segment.max_clients + PARTY_FIRST; id++)
+		if (clients_is_tomb(pool, id) && !free_all_of(id, why))
+			return false;
 	return true;
 }
 
@@ -289,7 +300,7 @@ static bool survivor_lives(struct pool *pool, const struct trace *trace, char *w
 	slabd_set_error_handler(on_refused, NULL);
 	refused[0] = 0;
 	if (!a_few_each(why) || !free_all_of(world.survivor_id, why) ||
-	    !free_all_of(world.tomb_id, why))
+	    !free_all_orphans(pool, why))
 		return false;
 	if (trace->client && !free_all_of(trace->client, why))
 		return false;

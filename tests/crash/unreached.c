@@ -18,6 +18,7 @@ static const char *const under_test[] = {
 	"libslabd_core.a(refill.c",
 	"libslabd_core.a(reclaim.c",
 	"libslabd_core.a(registry.c",
+	"libslabd_core.a(tombs.c",
 };
 
 static struct span {

@@ -989,9 +989,9 @@ static void plain_damage(void)
 		      object_of(&world.live, PLAIN, world.survivor_id, 0));
 	store_relaxed(&claim.magazine->owner, owner_make(3, 0, 0));
 	store_relaxed(cache_tag(&cache->view, object_of(&world.live, PLAIN, world.survivor_id, 1)),
-		      tag_make(9, TAG_LIVE, 0));
+		      tag_make(99, TAG_LIVE, 0));
 	store_relaxed(cache_tag(&cache->view, object_of(&world.live, PLAIN, world.tomb_id, 0)),
-		      tag_make(9, TAG_FREEING, 0));
+		      tag_make(99, TAG_FREEING, 0));
 	store_relaxed(&pool->segment.slab_table[1], SLAB_WORD(99, 16));
 	store_relaxed(&pool->segment.slab_table[2], SLAB_WORD(2, 16));
 	store_relaxed(&pool->segment.descriptors[1].racks, 2);

@@ -177,7 +177,7 @@ static void side_open(struct side *side)
 	const struct backing_options options = {.size = HEAP_BYTES,
 						.hugepages = HUGEPAGES_NEVER,
 						.max_caches = CACHES + 1,
-						.max_clients = 6};
+						.max_clients = 8};
 	struct superblock *super;
 	char why[WHY_BYTES] = "";
 	struct backing *b = &side->backing;
