@@ -85,6 +85,16 @@ byte hint[2]; /* by EMPTY, FULL: where one may be */
 byte id_state[IDS + 2];
 byte list;
 #define LISTED(r) (list & BIT(r))
+#ifdef FOLD
+byte fold_to[IDS + 2]; /* of the state region as well: the tomb that this one is folded into */
+#define IS_TOMB(i) ((i) < IDS + 2 && id_state[(i) % (IDS + 2)] == ID_TOMB)
+#define FOLDING	   (fold != 0)
+#endif
+#if defined(FOLD) && !defined(FAULT_CENSUS_IGNORES_FOLD)
+#define MAY_BURY (!walk_new && !FOLDING)
+#else
+#define MAY_BURY (!walk_new)
+#endif
 
 /* Private memory of the clients, global for the audit: magazine+1, 0 is none. */
 byte loaded[NT], previous[NT];
@@ -259,6 +269,9 @@ end_unborn:
 			:: else -> break
 			od;
 			id_of[PROC(t)] = i;
+#ifdef FOLD
+			fold_to[i] = 0;
+#endif
 			id_state[i] = ID_ATTACHED
 		:: else
 		fi;
@@ -327,8 +340,13 @@ end_idle:
 		busy[1] = PUBLISHED }
 		; goto end_idle
 	/* ---- adopt by handle; each handle is with one taker at a time, and again with the next
-	 *	when that one is done or dead */
-	:: atomic { ops[t] < OPS && handle_ref != 0 && handle_taker == 0 -> BEGIN;
+	 *	when that one is done or dead; of an orphan that is folded everybody has a copy */
+#ifdef FOLD
+#define MAY_TAKE true
+#else
+#define MAY_TAKE (handle_taker == 0)
+#endif
+	:: atomic { ops[t] < OPS && handle_ref != 0 && MAY_TAKE -> BEGIN;
 		handle_taker = me; r = handle_ref; gen = handle_gen; kind = BY_HANDLE;
 		if
 		:: goto adopt
@@ -687,7 +705,9 @@ adopt:
 		:: else -> r0 = r; goto freed
 #else
 		:: STATE(seen) == LIVE && GEN(seen) == gen
-		:: else -> r0 = r; goto freed /* ESTALE */
+		:: else -> /* ESTALE, but not as long as the object lives */
+			assert(handle_stale || gen != handle_gen || STATE(seen) == FREEING);
+			r0 = r; goto freed
 #endif
 		fi };
 	atomic {
@@ -735,6 +755,39 @@ adopt:
 	:: r > N -> r = 0; break                           \
 	od
 
+#ifdef FOLD
+#define NOTE_TOMBS                                             \
+	fold_is = 0; i = 2;                                    \
+	do                                                     \
+	:: IS_TOMB(i) -> fold_is = fold_is | BIT(i); i++       \
+	:: i < IDS + 2 && !IS_TOMB(i) -> i++                   \
+	:: i >= IDS + 2 -> break                               \
+	od;                                                    \
+	fold_r = 1; fold_seen = 0; i = 0
+#ifdef FAULT_FOLD_BELIEVED_DONE
+#define GO_ON id_state[i] = ID_FREE
+#else
+#define GO_ON fold = fold_to[i]
+#endif
+/* What a worker that was killed had begun to fold (tombs_open). */
+#define FOLD_MARKS                                                                               \
+	i = 2;                                                                                   \
+	do                                                                                       \
+	:: IS_TOMB(i) && fold_to[i] != 0 ->                                                      \
+		if                                                                               \
+		:: !IS_TOMB(fold_to[i]) || (FOLDING && fold != fold_to[i]) -> fold_to[i] = 0     \
+		:: else -> assert(fold_to[i] != i && fold_to[fold_to[i]] == 0); GO_ON            \
+		fi;                                                                              \
+		i++                                                                              \
+	:: i < IDS + 2 && !(IS_TOMB(i) && fold_to[i] != 0) -> i++                                \
+	:: i >= IDS + 2 -> i = 0; break                                                          \
+	od;                                                                                      \
+	if                                                                                       \
+	:: FOLDING -> NOTE_TOMBS                                                                 \
+	:: else                                                                                  \
+	fi
+#endif
+
 proctype worker()
 {
 	byte m, n, i, r, snap;
@@ -743,6 +796,10 @@ proctype worker()
 	bool job_orphans;
 	byte walk, walk_seen; /* the census */
 	bool walk_new;
+#ifdef FOLD
+	byte fold, fold_r, fold_is, fold_seen; /* the tomb that stays, and how far the walk is; tombs
+						* when it began, and of which of them it saw orphans */
+#endif
 	byte me = WORKER;
 
 start:
@@ -760,7 +817,11 @@ lists:
 	atomic { LIST_ALL };
 #endif
 #endif
-	atomic { job = 0; job_m = 0; job_r = 0; worker_idle = 1 };
+	atomic { job = 0; job_m = 0; job_r = 0;
+#ifdef FOLD
+		FOLD_MARKS;
+#endif
+		worker_idle = 1 };
 end_serve:
 	if
 	/* ---- the reclaim of a dead client, in slices, other work in between */
@@ -816,12 +877,25 @@ end_serve:
 		:: i < IDS + 2 && id_state[i] == ID_TOMB && !(walk_seen & BIT(i)) -> id_state[i] = ID_FREE; i++
 		:: i < IDS + 2 && !(id_state[i] == ID_TOMB && !(walk_seen & BIT(i))) -> i++
 #else
-		:: i < IDS + 2 && id_state[i] == ID_TOMB && !(walk_seen & BIT(i)) && !walk_new -> id_state[i] = ID_FREE; i++
-		:: i < IDS + 2 && !(id_state[i] == ID_TOMB && !(walk_seen & BIT(i)) && !walk_new) -> i++
+		:: i < IDS + 2 && id_state[i] == ID_TOMB && !(walk_seen & BIT(i)) && MAY_BURY -> id_state[i] = ID_FREE; i++
+		:: i < IDS + 2 && !(id_state[i] == ID_TOMB && !(walk_seen & BIT(i)) && MAY_BURY) -> i++
 #endif
 		:: i >= IDS + 2 -> break
 		od;
 		i = 0; walk = 0; walk_seen = 0; walk_new = 0; goto end_serve }
+#endif
+#ifdef FOLD
+	/* ---- tombs are folded into one of them, an object a slice */
+	:: atomic { !FOLDING && (IS_TOMB(2) + IS_TOMB(3) + IS_TOMB(4)) > 1 ->
+		worker_idle = 0;
+		if
+		:: IS_TOMB(2) -> fold = 2
+		:: IS_TOMB(3) -> fold = 3
+		:: IS_TOMB(4) -> fold = 4
+		fi;
+		NOTE_TOMBS;
+		i = 2; goto fold_mark }
+	:: atomic { FOLDING -> worker_idle = 0; r = fold_r; goto fold_object }
 #endif
 #if RACK < M
 	:: atomic { own[RACK] != RETIRED -> worker_idle = 0; goto retire }
@@ -1084,6 +1158,72 @@ drain_next:
 		LIST(r); n--; r = 0; seen = 0; goto drain_next };
 #endif
 
+#ifdef FOLD
+	/* -------- the fold (daemon/tombs.c): marks, tags, states */
+fold_mark:
+	atomic {
+		do
+		:: i < IDS + 2 && (i == fold || !(fold_is & BIT(i))) -> i++
+		:: else -> break
+		od;
+		if
+		:: i < IDS + 2 -> fold_to[i] = fold;
+#ifdef FAULT_FOLD_FREES_FIRST
+			id_state[i] = ID_FREE;
+#endif
+			i++; goto fold_mark
+		:: i < IDS + 2 -> i++; goto fold_mark /* enough without this one */
+		:: i >= IDS + 2 -> goto folded
+		fi };
+fold_object:
+	atomic {
+		if
+		:: r > N -> i = 2; goto fold_free
+		:: r <= N -> seen = tag[r];
+			if
+			:: STATE(seen) != LIVE || !(fold_is & BIT(OWNER(seen))) -> fold_r++; goto folded
+			:: STATE(seen) == LIVE && fold_is & BIT(OWNER(seen)) && fold_to[OWNER(seen)] == 0 ->
+				fold_seen = fold_seen | BIT(OWNER(seen)); fold_r++; goto folded
+			:: STATE(seen) == LIVE && fold_is & BIT(OWNER(seen)) && fold_to[OWNER(seen)] != 0
+			fi
+		fi };
+	atomic {
+		if
+#ifdef FAULT_FOLD_BY_STORE
+		:: true ->
+#else
+		:: tag[r] == seen ->
+#endif
+#ifdef FAULT_FOLD_MAKES_GENERATION
+			SET_TAG(r, TAG(fold, LIVE, NEXT(seen)));
+#else
+			SET_TAG(r, TAG(fold, LIVE, GEN(seen)));
+#endif
+			fold_seen = fold_seen | BIT(fold); fold_r++; goto folded
+		:: else -> goto fold_object
+		fi };
+fold_free: /* those of whom no orphan was seen */
+	atomic {
+		do
+#ifdef FAULT_FOLD_FREES_NEW_TOMB
+		:: i < IDS + 2 && !(IS_TOMB(i) && !(fold_seen & BIT(i))) -> i++
+#else
+		:: i < IDS + 2 && !(IS_TOMB(i) && fold_is & BIT(i) && !(fold_seen & BIT(i))) -> i++
+#endif
+		:: else -> break
+		od;
+		if
+		:: i < IDS + 2 -> id_state[i] = ID_FREE; i++; goto fold_free
+		:: i >= IDS + 2 -> fold = 0; fold_r = 0; fold_is = 0; fold_seen = 0;
+#ifndef FAULT_CENSUS_IGNORES_FOLD
+			walk_new = (walk != 0);
+#endif
+			goto folded
+		fi };
+folded:
+	atomic { i = 0; r = 0; seen = 0; worker_idle = (job == 0); goto end_serve };
+#endif
+
 #if RACK < M
 	/* -------- a rack's retirement: after every magazine of it is claimed */
 retire:
@@ -1118,6 +1258,9 @@ retire_all:
 
 	atomic { m = 0; n = 0; i = 0; r = 0; snap = 0; seen = 0; job = 0; job_m = 0; job_r = 0;
 		job_orphans = 0; walk = 0; walk_seen = 0; walk_new = 0; list = 0; worker_idle = 0;
+#ifdef FOLD
+		fold = 0; fold_r = 0; fold_is = 0; fold_seen = 0;
+#endif
 		worker_killed = 0; goto start }
 }
 
@@ -1270,14 +1413,22 @@ init {
 #ifdef FROM_SLABS
 			tag[i] = TAG(0, SLAB, 0);
 #else
+#ifdef FOLD /* orphans of two tombs, as if they had been handed out and their owners killed */
+			tag[i] = TAG(1 + i, LIVE, 0);
+			id_state[1 + i] = ID_TOMB;
+#else
 			tag[i] = TAG(0, CIRC, 0);
 			SLOT((i - 1) / K, (i - 1) % K) = i;
 			cnt[(i - 1) / K]++;
 			own[(i - 1) / K] = FULL;
 #endif
+#endif
 			i++
 		:: else -> break
 		od;
+#ifdef FOLD
+		handle_ref = 1; busy[1] = PUBLISHED;
+#endif
 		i = 0;
 		do
 		:: i < M -> hint[own[i]] = hint[own[i]] | BIT(i); i++
