@@ -7,8 +7,8 @@
 # Tried, and no fault to a harness that kills, so not here: a slab named before its tags (memory that was
 # punched reads as SLAB, and that is what they become), a destroy that forgets who asked (a repeated one
 # succeeds all the same), FREEING(1) finished before the magazines of party 1 (nothing writes FREEING(1)).
-# What is wrong only between two live parties (a sweep or an adopt by plain store, another's object freed
-# without a CAS) the model rejects.
+# What is wrong only between two live parties (a sweep, a fold or an adopt by plain store, another's object
+# freed without a CAS) the model rejects.
 set -u
 
 [ $# -ge 2 ] || { echo "usage: faults.sh SOURCE CC [NAME...]" >&2; exit 2; }
