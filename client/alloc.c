@@ -77,8 +77,13 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 	PROBE3(claim, cache->name, n, slot->me);
 	if (!back)
 		return;
-	if (magazine_count(back))
+	/* the next search of its kind begins with it: it is the warmest */
+	if (magazine_count(back)) {
 		add_relaxed(&counters->frees, magazine_count(back));
+		slot->full_cursor = back_index;
+	} else {
+		slot->empty_cursor = back_index;
+	}
 	depot_put(&cache->view, back_index, back);
 }
 
@@ -88,10 +93,11 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 static void fetch_rounds(const struct slabd_cache *cache, struct magazine *magazine)
 {
 	for (uint32_t n = magazine_count(magazine); n; n--) {
-		slab_ref ref = load_relaxed(&magazine->rounds[n - 1]);
+		void *object =
+			ref_address(cache->view.heap, load_relaxed(&magazine->rounds[n - 1]));
 
-		__builtin_prefetch(slabd_fast_tag(&cache->fast, ref), 1);
-		__builtin_prefetch(ref_address(cache->view.heap, ref), 1);
+		__builtin_prefetch(slabd_fast_tag(&cache->fast, object), 1);
+		__builtin_prefetch(object, 1);
 	}
 }
 
@@ -252,15 +258,21 @@ size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, voi
 
 static bool is_mine(const struct slabd_fast_slot *slot, uint32_t tag)
 {
-	return tag >> TAG_STATE_SHIFT == slot->mine;
+	return (tag ^ slot->mine) <= TAG_GENERATION;
+}
+
+static slabd_fast_word *tag_of(const struct slabd_cache *cache, slab_ref ref)
+{
+	return slabd_fast_tag(&cache->fast, ref_address(cache->view.heap, ref));
 }
 
 void free_add(struct slabd_cache *cache, struct slabd_fast_slot *slot, slab_ref ref)
 {
-	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
+	slabd_fast_word *tag = tag_of(cache, ref);
 	struct slabd_fast_magazine *magazine = slot->loaded;
 
-	slabd_fast_add(magazine, SLABD_FAST_LOAD(&magazine->count), ref, tag, SLABD_FAST_LOAD(tag));
+	slabd_fast_add(magazine, SLABD_FAST_LOAD(&magazine->count), ref, tag,
+		       tag_retired(SLABD_FAST_LOAD(tag), TAG_CIRC));
 }
 
 int free_make_room(struct slabd_cache *cache, struct slabd_fast_slot *slot)
@@ -307,7 +319,7 @@ static bool claim_for_free(const struct slabd_fast_slot *slot, slabd_fast_word *
 static void free_attached(struct slabd_cache *cache, void *object, slab_ref ref)
 {
 	struct slabd_fast_slot *slot = thread_slot(cache);
-	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
+	slabd_fast_word *tag = tag_of(cache, ref);
 	bool room;
 
 	if (parked_any())
@@ -330,7 +342,7 @@ static void free_attached(struct slabd_cache *cache, void *object, slab_ref ref)
 static COLD void free_slow(struct slabd_cache *cache, void *object)
 {
 	int saved = errno;
-	slab_ref ref;
+	uint64_t ref;
 	uint32_t tag;
 
 	if (!object)
@@ -338,12 +350,12 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 	if (!slabd_fast_find(&cache->fast, object, &ref)) {
 		error_refused(cache, object);
 	} else if (thread_slot(cache)->live || thread_enter(cache, clock_deadline_short()) == 0) {
-		free_attached(cache, object, ref);
+		free_attached(cache, object, (slab_ref)ref);
 	} else {
-		tag = load_relaxed(cache_tag(&cache->view, ref));
+		tag = SLABD_FAST_LOAD(tag_of(cache, (slab_ref)ref));
 		if (tag_state(tag) == TAG_LIVE) {
 			poison_given(cache, object);
-			parked_add(cache, ref, tag_generation(tag), false);
+			parked_add(cache, (slab_ref)ref, tag_generation(tag), false);
 		} else {
 			error_refused(cache, object);
 		}
@@ -353,12 +365,20 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 
 /* ---------------------------------------------------------------- free */
 
+static __attribute__((noinline)) void free_any(struct slabd_cache *cache, void *object)
+{
+	if (slabd_fast_give_any(cache, object))
+		PROBE2(free, cache, object);
+	else
+		free_slow(cache, object);
+}
+
 void slabd_free(struct slabd_cache *cache, void *object)
 {
 	if (likely(slabd_fast_give(cache, object)))
 		PROBE2(free, cache, object);
 	else
-		free_slow(cache, object);
+		free_any(cache, object);
 }
 
 void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects)
@@ -374,7 +394,7 @@ void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects)
 
 int free_generation(struct slabd_cache *cache, slab_ref ref, uint32_t generation, uint64_t deadline)
 {
-	slabd_fast_word *tag = slabd_fast_tag(&cache->fast, ref);
+	slabd_fast_word *tag = tag_of(cache, ref);
 	struct slabd_fast_slot *slot = thread_slot(cache);
 	void *object = ref_address(cache->view.heap, ref);
 	uint32_t seen;

@@ -31,17 +31,20 @@ void cache_set_constants(struct slabd_cache *cache)
 
 	cache->fast = (struct slabd_fast_cache){
 		.heap = view->heap,
-		.tags = view->heap + g->tag_offset,
 		.slab_table = (const uint32_t *)(const void *)view->slab_table,
-		.divisor = g->divisor,
 		.slot = cache->slot * (uint32_t)sizeof(struct slabd_fast_slot),
-		.tag_base_mask = g->tag_base_mask,
-		.tag_mask = g->tag_mask,
-		.tag_shift = g->tag_shift,
-		.word = view->word,
-		.last = g->last,
 		.ref_max = (uint32_t)((view->heap_bytes - 1) >> REF_SHIFT),
 		.slab_mask = geometry_slab(g, UINT32_MAX),
+		.word = view->word,
+		.in_slab_mask = (uint32_t)geometry_slab_bytes(g) - 1,
+		.inverse = g->inverse,
+		.last = g->objects - 1,
+		.tag_base_mask = (int32_t)(g->tag_base_mask << REF_SHIFT),
+		.tag_offset = (uint32_t)g->tag_offset,
+		/* from refs and words to bytes: 16 and 4 */
+		.tag_mask = (g->tag_mask >> g->tag_shift) << 2,
+		.tag_shift = (uint8_t)(g->tag_shift + REF_SHIFT - 2),
+		.twos = (uint8_t)(g->twos + REF_SHIFT),
 	};
 }
 

@@ -16,6 +16,9 @@
 
 #include "client/internal.h"
 
+/* A tag that nobody stores, whatever its generation: CIRC has no owner. */
+#define MINE_NONE tag_make(PARTY_MAX, TAG_CIRC, 0)
+
 static struct slabd_fast_slot no_slots[SLOTS_MAX]; /* never written */
 
 __thread char *slabd_fast_slots = (char *)no_slots;
@@ -169,13 +172,13 @@ static int ensure_table(void)
 	return 0;
 }
 
-/* Threads begin their searches at different racks, so that they seldom meet. */
-static uint32_t home_rack(const struct slabd_cache *cache, uint32_t client)
+/* Threads begin their searches in different racks, so that they seldom meet. */
+static uint32_t home_cursor(const struct slabd_cache *cache, uint32_t client)
 {
 	uint32_t racks = load_relaxed(&cache->view.desc->racks);
 	uint32_t hash = (client ^ (uint32_t)((uintptr_t)slabd_fast_slots >> 20)) * 2654435769u;
 
-	return racks ? (hash >> 8) % racks : 0;
+	return racks ? (hash >> 8) % racks * RACK_MAGAZINES : 0;
 }
 
 int thread_enter(struct slabd_cache *cache, uint64_t deadline)
@@ -197,10 +200,10 @@ int thread_enter(struct slabd_cache *cache, uint64_t deadline)
 		r = cache_enter(cache, deadline);
 	if (r == 0) {
 		slot->me = load_relaxed(&slabd->identity->client);
-		slot->full_cursor = slot->empty_cursor = home_rack(cache, slot->me);
+		slot->full_cursor = slot->empty_cursor = home_cursor(cache, slot->me);
 		slot->capacity = cache->view.geometry.capacity;
 		slot->live = tag_make(slot->me, TAG_LIVE, 0);
-		slot->mine = cache->strict ? UINT32_MAX : slot->live >> TAG_STATE_SHIFT;
+		slot->mine = cache->strict ? MINE_NONE : slot->live;
 	}
 	attachment_unlock(slabd);
 	return r;

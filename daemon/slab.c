@@ -223,9 +223,8 @@ bool slab_return(struct cache *cache, slab_ref ref)
 	struct slab *slab = slab_find(cache, ref);
 	uint32_t index;
 
-	if (!slab)
+	if (!slab || !geometry_index(&cache->view.geometry, ref - first_ref(slab), &index))
 		return false;
-	index = geometry_index(&cache->view.geometry, ref - first_ref(slab));
 	if (slab->bitmap[index / 64] >> index % 64 & 1)
 		return false;
 	list_object(slab, index);

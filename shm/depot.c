@@ -14,8 +14,11 @@
  *    claimer.  A searcher that finds a hint without the magazine leaves it: the CAS of somebody
  *    else may be about to be followed by that clear, or the store of a put by its owner word.
  *
- * 3. Search starts where the thread last succeeded (its cursor), so that it walks the racks once
- *    and not once a claim.  A search that fails has looked at every rack.
+ * 3. Search starts where the thread last claimed or put (its cursor), so that it walks the racks
+ *    once and not once a claim.  For FULL it goes down from there, for EMPTY up.  Frees so fill
+ *    magazines in rising order and allocs take them in falling order: the last that was put comes
+ *    first, as from a stack, and a thread that keeps 1,000 of a million objects busy goes on with
+ *    the same ones.  A search that fails has looked at every rack.
  *
  * 4. Orders.  The owner word's acquire CAS pairs with the release store of depot_put: who claims a
  *    magazine sees the rounds, the count, and the tags that its last holder stored.  Hints are
@@ -67,36 +70,58 @@ static bool claim_one(const struct cache_view *cache, uint32_t want, uint32_t pa
 	return true;
 }
 
-static bool claim_in_rack(const struct cache_view *cache, uint32_t want, uint32_t party,
-			  uint32_t count_max, uint32_t rack, struct claim *ret)
+/* The next of a rack's hints from place on: downwards for FULL, upwards for EMPTY, then round. */
+static uint32_t nearest(uint64_t hints, uint32_t want, uint32_t place)
 {
+	uint64_t up_to = UINT64_MAX >> (RACK_MAGAZINES - 1 - place), near;
+
+	if (want == MAGAZINE_FULL) {
+		near = hints & up_to;
+		return RACK_MAGAZINES - 1 - (uint32_t)__builtin_clzll(near ? near : hints);
+	}
+	near = hints & ~(up_to >> 1);
+	return (uint32_t)__builtin_ctzll(near ? near : hints);
+}
+
+/* The search in the rack of magazine at, from there on. */
+static bool claim_in_rack(const struct cache_view *cache, uint32_t want, uint32_t party,
+			  uint32_t count_max, uint32_t at, struct claim *ret)
+{
+	uint32_t rack = at / RACK_MAGAZINES;
 	uint64_t hints = load_relaxed(&cache->hints[want][rack]);
 
-	for (; hints; hints &= hints - 1) {
-		uint32_t index = rack * RACK_MAGAZINES + (uint32_t)__builtin_ctzll(hints);
+	while (hints) {
+		uint32_t index = rack * RACK_MAGAZINES + nearest(hints, want, at % RACK_MAGAZINES);
 
 		if (claim_one(cache, want, party, count_max, index, ret))
 			return true;
+		hints &= ~bit_of(index);
 	}
 	return false;
+}
+
+/* The last magazine of the rack below for FULL, the first of the rack above for EMPTY. */
+static uint32_t next_rack(uint32_t at, uint32_t want, uint32_t racks)
+{
+	uint32_t rack = at / RACK_MAGAZINES;
+
+	if (want == MAGAZINE_FULL)
+		return (rack ? rack : racks) * RACK_MAGAZINES - 1;
+	return rack + 1 < racks ? (rack + 1) * RACK_MAGAZINES : 0;
 }
 
 struct claim depot_claim(const struct cache_view *cache, uint32_t want, uint32_t party,
 			 uint32_t count_max, uint32_t *cursor)
 {
 	uint32_t racks = load_acquire(&cache->desc->racks);
+	uint32_t at = *cursor / RACK_MAGAZINES < racks ? *cursor : 0;
 	struct claim claim = {0};
 
-	if (*cursor >= racks)
-		*cursor = 0;
-	for (uint32_t i = 0, rack = *cursor; i < racks; i++) {
-		if (claim_in_rack(cache, want, party, count_max, rack, &claim)) {
-			*cursor = rack;
+	for (uint32_t i = 0; i < racks; i++, at = next_rack(at, want, racks))
+		if (claim_in_rack(cache, want, party, count_max, at, &claim)) {
+			*cursor = claim.index;
 			break;
 		}
-		if (++rack == racks)
-			rack = 0;
-	}
 	return claim;
 }
 
@@ -121,16 +146,13 @@ void depot_put(const struct cache_view *cache, uint32_t index, struct magazine *
 bool depot_low(const struct cache_view *cache, uint32_t level, uint32_t cursor)
 {
 	uint32_t racks = load_relaxed(&cache->desc->racks), found = 0;
+	uint32_t at = cursor / RACK_MAGAZINES < racks ? cursor : 0;
 
-	if (cursor >= racks)
-		cursor = 0;
-	for (uint32_t i = 0, rack = cursor; i < racks; i++) {
+	for (uint32_t i = 0; i < racks; i++, at = next_rack(at, MAGAZINE_FULL, racks)) {
 		found += (uint32_t)__builtin_popcountll(
-			load_relaxed(&cache->hints[MAGAZINE_FULL][rack]));
+			load_relaxed(&cache->hints[MAGAZINE_FULL][at / RACK_MAGAZINES]));
 		if (found >= level)
 			return false;
-		if (++rack == racks)
-			rack = 0;
 	}
 	return true;
 }

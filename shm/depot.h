@@ -24,7 +24,7 @@ static inline uint32_t depot_magazines(const struct cache_view *cache)
 }
 
 /* Takes and signs a magazine that is in state want (MAGAZINE_EMPTY or MAGAZINE_FULL) and has at
- * most count_max rounds.  The search starts at rack *cursor and leaves there where it ended.
+ * most count_max rounds.  The search starts at magazine *cursor and leaves there where it ended.
  * Lock-free; any process, any thread. */
 struct claim depot_claim(const struct cache_view *cache, uint32_t want, uint32_t party,
 			 uint32_t count_max, uint32_t *cursor);

@@ -134,6 +134,16 @@ static int check(const struct geometry_request *request, char *why, size_t n)
 	return -EINVAL;
 }
 
+/* Modulo 2^32, of an odd number: each step doubles the bits that are right, 3 at first. */
+static uint32_t inverse_of(uint32_t odd)
+{
+	uint32_t inverse = odd;
+
+	for (int bits = 3; bits < 32; bits *= 2)
+		inverse *= 2 - odd * inverse;
+	return inverse;
+}
+
 int geometry_make(struct geometry *ret, const struct geometry_request *request, uint64_t heap_bytes,
 		  uint32_t max_racks, char *why, size_t why_bytes)
 {
@@ -152,11 +162,11 @@ int geometry_make(struct geometry *ret, const struct geometry_request *request, 
 	choose_slab(&g);
 
 	slab_refs = geometry_slab_bytes(&g) >> REF_SHIFT;
-	g.last = (g.objects - 1) * (g.stride >> REF_SHIFT);
 	g.tag_base_mask = ~(uint32_t)(slab_refs - 1);
 	g.tag_mask = (uint32_t)(slab_refs - 1);
 	g.tag_offset = geometry_slab_bytes(&g) - tags_bytes(g.stride, g.tag_shift, g.objects);
-	g.divisor = UINT64_MAX / (g.stride >> REF_SHIFT) + 1;
+	g.twos = (uint32_t)__builtin_ctz(g.stride >> REF_SHIFT);
+	g.inverse = inverse_of(g.stride >> REF_SHIFT >> g.twos);
 
 	g.capacity = request->magazine ? request->magazine : rounds_for(g.object_size);
 	g.magazine_bytes = magazine_bytes_for(g.capacity);

@@ -62,17 +62,16 @@ static inline slab_ref geometry_slab(const struct geometry *geometry, slab_ref r
 	return ref & ~((UINT32_C(1) << (geometry->slab_shift - REF_SHIFT)) - 1);
 }
 
-/* Is an offset in a slab, in refs, that of an object?  n * ceil(2^64 / d) wraps to less than
- * ceil(2^64 / d) exactly where d divides n, for 32-bit n and d (D. Lemire, O. Kaser, N. Kurz:
- * Faster remainder by direct computation, 2019). */
-static inline bool geometry_is_base(const struct geometry *geometry, uint32_t offset)
+/* The index of the object at an offset in its slab, in refs; false: none begins there.  Multiplied by
+ * the inverse of the stride's odd part and rotated by its twos, a multiple of the stride is its index,
+ * and anything else is larger than any index (T. Granlund, P. Montgomery: Division by invariant
+ * integers using multiplication, 1994, section 9). */
+static inline bool geometry_index(const struct geometry *geometry, uint32_t offset, uint32_t *ret)
 {
-	return offset <= geometry->last && offset * geometry->divisor <= geometry->divisor - 1;
-}
+	uint32_t product = offset * geometry->inverse;
 
-static inline uint32_t geometry_index(const struct geometry *geometry, uint32_t offset)
-{
-	return offset / (geometry->stride >> REF_SHIFT);
+	*ret = product >> geometry->twos | product << (-geometry->twos & 31);
+	return *ret < geometry->objects;
 }
 
 #endif

@@ -37,7 +37,7 @@
 
 #include "shm/atomic.h"
 
-#define SLABD_LAYOUT_VERSION 1u
+#define SLABD_LAYOUT_VERSION 2u
 #define SLABD_MAGIC	     UINT64_C(0x31646c626173bea7) /* "sabld1" after a byte no text begins with */
 
 #define PAGE_BYTES     4096u
@@ -78,20 +78,21 @@ struct superblock {
 
 /* Arithmetic of one cache, from shm/geometry.c; constant over its life. */
 struct geometry {
-	uint32_t object_size;	 /* bytes, as asked for */
-	uint32_t align;		 /* bytes */
-	uint32_t flags;		 /* SLABD_RECLAIM, SLABD_STRICT, SLABD_HWALIGN */
-	uint32_t stride;	 /* bytes from object to object, a multiple of 16 */
-	uint32_t slab_shift;	 /* 16 to 21 */
-	uint32_t objects;	 /* in a slab */
-	uint32_t last;		 /* offset of the last object in its slab, in refs */
+	uint32_t object_size; /* bytes, as asked for */
+	uint32_t align;	      /* bytes */
+	uint32_t flags;	      /* SLABD_RECLAIM, SLABD_STRICT, SLABD_HWALIGN */
+	uint32_t stride;      /* bytes from object to object, a multiple of 16 */
+	uint32_t slab_shift;  /* 16 to 21 */
+	uint32_t objects;     /* in a slab */
+	uint32_t reserved;
 	uint32_t capacity;	 /* rounds of a magazine */
 	uint32_t magazine_bytes; /* 64 to 1024, a power of two */
 	uint32_t tag_base_mask;	 /* m1, in refs */
 	uint32_t tag_mask;	 /* m2, in refs */
 	uint32_t tag_shift;	 /* k */
 	uint64_t tag_offset;	 /* c, in bytes */
-	uint64_t divisor;	 /* 2^64 / (stride / 16), rounded up: is it an object's base? */
+	uint32_t twos;		 /* stride / 16 is 2^twos times an odd number, */
+	uint32_t inverse;	 /* whose inverse modulo 2^32 this is: is it an object's base? */
 };
 
 /* state: FREE --create--> LIVE --destroy--> UNLINKED --last close--> RELEASING --> FREE.  In RELEASING

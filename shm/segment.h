@@ -64,12 +64,14 @@ void segment_cache(const struct segment *segment, uint32_t id, struct cache_view
  * writes, nothing follows from it about the tag. */
 static inline bool cache_has_ref(const struct cache_view *cache, slab_ref ref)
 {
+	uint32_t index;
+
 	if (ref_offset(ref) >= cache->heap_bytes)
 		return false;
 	if (load_relaxed(&cache->slab_table[geometry_slab(&cache->geometry, ref) >>
 					    (UNIT_SHIFT - REF_SHIFT)]) != cache->word)
 		return false;
-	return geometry_is_base(&cache->geometry, ref & cache->geometry.tag_mask);
+	return geometry_index(&cache->geometry, ref & cache->geometry.tag_mask, &index);
 }
 
 /* The tag of an object of this cache. */

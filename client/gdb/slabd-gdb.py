@@ -68,7 +68,7 @@ class Cache:
         self.size = int(geometry["object_size"])
         self.stride = int(geometry["stride"])
         self.flags = int(geometry["flags"])
-        self.last = int(geometry["last"])
+        self.last = (int(geometry["objects"]) - 1) * (int(geometry["stride"]) >> REF_SHIFT)
         self.capacity = int(geometry["capacity"])
         self.magazine_bytes = int(geometry["magazine_bytes"])
         self.slab_shift = int(geometry["slab_shift"])

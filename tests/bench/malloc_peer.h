@@ -7,28 +7,28 @@
 
 static size_t peer_size;
 
-static inline bool peer_open(size_t object_size, size_t most)
+static PEER_INLINE bool peer_open(size_t object_size, size_t most)
 {
 	(void)most;
 	peer_size = object_size;
 	return true;
 }
 
-static inline void peer_join(unsigned number)
+static PEER_INLINE void peer_join(unsigned number)
 {
 	(void)number;
 }
 
-static inline void peer_close(void)
+static PEER_INLINE void peer_close(void)
 {
 }
 
-static inline uint64_t peer_memory(void)
+static PEER_INLINE uint64_t peer_memory(void)
 {
 	return resident_bytes();
 }
 
-static inline void *peer_alloc(void)
+static PEER_INLINE void *peer_alloc(void)
 {
 	void *object = PEER_MALLOC(peer_size);
 
@@ -37,18 +37,18 @@ static inline void *peer_alloc(void)
 	return object;
 }
 
-static inline void peer_free(void *object)
+static PEER_INLINE void peer_free(void *object)
 {
 	PEER_FREE(object);
 }
 
-static inline void peer_alloc_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
 {
 	for (size_t i = 0; i < n; i++)
 		objects[i] = peer_alloc();
 }
 
-static inline void peer_free_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
 {
 	for (size_t i = 0; i < n; i++)
 		peer_free(objects[i]);

@@ -16,7 +16,7 @@
 
 static struct rte_mempool *peer_pool;
 
-static inline bool peer_open(size_t object_size, size_t most)
+static PEER_INLINE bool peer_open(size_t object_size, size_t most)
 {
 	size_t bytes = (object_size + PEER_OVERHEAD) * most + PEER_EAL_BYTES;
 	char megabytes[32], program[] = "bench", cpu[] = "-l0", memory[] = "-m",
@@ -35,21 +35,21 @@ static inline bool peer_open(size_t object_size, size_t most)
 	return peer_pool != NULL;
 }
 
-static inline void peer_join(unsigned number)
+static PEER_INLINE void peer_join(unsigned number)
 {
 	RTE_PER_LCORE(_lcore_id) = number;
 }
 
-static inline void peer_close(void)
+static PEER_INLINE void peer_close(void)
 {
 }
 
-static inline uint64_t peer_memory(void)
+static PEER_INLINE uint64_t peer_memory(void)
 {
 	return resident_bytes();
 }
 
-static inline void *peer_alloc(void)
+static PEER_INLINE void *peer_alloc(void)
 {
 	void *object;
 
@@ -58,18 +58,18 @@ static inline void *peer_alloc(void)
 	return object;
 }
 
-static inline void peer_free(void *object)
+static PEER_INLINE void peer_free(void *object)
 {
 	rte_mempool_put(peer_pool, object);
 }
 
-static inline void peer_alloc_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
 {
 	if (!PEER_LIKELY(rte_mempool_get_bulk(peer_pool, objects, (unsigned)n) == 0))
 		fail("rte_mempool_get_bulk");
 }
 
-static inline void peer_free_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
 {
 	rte_mempool_put_bulk(peer_pool, objects, (unsigned)n);
 }

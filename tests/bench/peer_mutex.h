@@ -14,7 +14,7 @@ struct peer_pool {
 
 static struct peer_pool *peer_pool;
 
-static inline bool peer_open(size_t object_size, size_t most)
+static PEER_INLINE bool peer_open(size_t object_size, size_t most)
 {
 	pthread_mutexattr_t kind;
 	char *objects = shared_memory(object_size * most);
@@ -33,27 +33,27 @@ static inline bool peer_open(size_t object_size, size_t most)
 	return true;
 }
 
-static inline void peer_join(unsigned number)
+static PEER_INLINE void peer_join(unsigned number)
 {
 	(void)number;
 }
 
-static inline void peer_close(void)
+static PEER_INLINE void peer_close(void)
 {
 }
 
-static inline uint64_t peer_memory(void)
+static PEER_INLINE uint64_t peer_memory(void)
 {
 	return resident_bytes();
 }
 
-static inline void peer_lock(void)
+static PEER_INLINE void peer_lock(void)
 {
 	if (!PEER_LIKELY(pthread_mutex_lock(&peer_pool->lock) != EOWNERDEAD))
 		pthread_mutex_consistent(&peer_pool->lock);
 }
 
-static inline void peer_alloc_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
 {
 	peer_lock();
 	for (size_t i = 0; i < n; i++) {
@@ -65,7 +65,7 @@ static inline void peer_alloc_bulk(size_t n, void **objects)
 	pthread_mutex_unlock(&peer_pool->lock);
 }
 
-static inline void peer_free_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
 {
 	peer_lock();
 	for (size_t i = 0; i < n; i++) {
@@ -75,7 +75,7 @@ static inline void peer_free_bulk(size_t n, void **objects)
 	pthread_mutex_unlock(&peer_pool->lock);
 }
 
-static inline void *peer_alloc(void)
+static PEER_INLINE void *peer_alloc(void)
 {
 	void *object;
 
@@ -83,7 +83,7 @@ static inline void *peer_alloc(void)
 	return object;
 }
 
-static inline void peer_free(void *object)
+static PEER_INLINE void peer_free(void *object)
 {
 	peer_free_bulk(1, &object);
 }

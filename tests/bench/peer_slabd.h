@@ -21,13 +21,13 @@ static struct slabd_cache *peer_cache;
 static size_t peer_size;
 static pid_t peer_opener;
 
-static inline void peer_fail(const char *what)
+static PEER_INLINE void peer_fail(const char *what)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, slabd_error());
 	exit(1);
 }
 
-static inline void peer_attach(void)
+static PEER_INLINE void peer_attach(void)
 {
 	struct slabd_cache_args args = {.size_of_args = sizeof args, .object_size = peer_size};
 	char name[64];
@@ -40,7 +40,7 @@ static inline void peer_attach(void)
 		peer_fail("the segment lies elsewhere here");
 }
 
-static inline bool peer_open(size_t object_size, size_t most)
+static PEER_INLINE bool peer_open(size_t object_size, size_t most)
 {
 	(void)most;
 	peer_size = object_size;
@@ -50,23 +50,23 @@ static inline bool peer_open(size_t object_size, size_t most)
 	return true;
 }
 
-static inline void peer_join(unsigned number)
+static PEER_INLINE void peer_join(unsigned number)
 {
 	(void)number;
 	peer_attach();
 }
 
-static inline void peer_close(void)
+static PEER_INLINE void peer_close(void)
 {
 	slabd_cache_destroy(peer_cache);
 }
 
-static inline uint64_t peer_memory(void)
+static PEER_INLINE uint64_t peer_memory(void)
 {
 	return segment_bytes();
 }
 
-static inline void *peer_alloc(void)
+static PEER_INLINE void *peer_alloc(void)
 {
 	void *object = slabd_alloc(peer_cache, 0);
 
@@ -75,18 +75,18 @@ static inline void *peer_alloc(void)
 	return object;
 }
 
-static inline void peer_free(void *object)
+static PEER_INLINE void peer_free(void *object)
 {
 	slabd_free(peer_cache, object);
 }
 
-static inline void peer_alloc_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
 {
 	if (slabd_alloc_bulk(peer_cache, 0, n, objects) != n)
 		peer_fail("slabd_alloc_bulk");
 }
 
-static inline void peer_free_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
 {
 	slabd_free_bulk(peer_cache, n, objects);
 }

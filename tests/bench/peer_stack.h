@@ -11,7 +11,7 @@
 
 static void **peer_top; /* the next to be handed out lies below it */
 
-static inline bool peer_open(size_t object_size, size_t most)
+static PEER_INLINE bool peer_open(size_t object_size, size_t most)
 {
 	size_t align = (size_t)2 << 20;
 	size_t bytes = (object_size * most + align - 1) / align * align;
@@ -29,37 +29,37 @@ static inline bool peer_open(size_t object_size, size_t most)
 	return true;
 }
 
-static inline void peer_join(unsigned number)
+static PEER_INLINE void peer_join(unsigned number)
 {
 	(void)number;
 }
 
-static inline void peer_close(void)
+static PEER_INLINE void peer_close(void)
 {
 }
 
-static inline uint64_t peer_memory(void)
+static PEER_INLINE uint64_t peer_memory(void)
 {
 	return resident_bytes();
 }
 
-static inline void *peer_alloc(void)
+static PEER_INLINE void *peer_alloc(void)
 {
 	return *--peer_top;
 }
 
-static inline void peer_free(void *object)
+static PEER_INLINE void peer_free(void *object)
 {
 	*peer_top++ = object;
 }
 
-static inline void peer_alloc_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
 {
 	peer_top -= n;
 	memcpy(objects, peer_top, n * sizeof *objects);
 }
 
-static inline void peer_free_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
 {
 	memcpy(peer_top, objects, n * sizeof *objects);
 	peer_top += n;

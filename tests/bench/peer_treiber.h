@@ -11,12 +11,12 @@ static _Atomic uint64_t *peer_head; /* low half: number of the first, from 1; hi
 static char *peer_objects;
 static size_t peer_size;
 
-static inline _Atomic uint32_t *peer_next(uint32_t number)
+static PEER_INLINE _Atomic uint32_t *peer_next(uint32_t number)
 {
 	return (_Atomic uint32_t *)(void *)(peer_objects + (number - 1) * peer_size);
 }
 
-static inline bool peer_open(size_t object_size, size_t most)
+static PEER_INLINE bool peer_open(size_t object_size, size_t most)
 {
 	peer_size = object_size;
 	peer_objects = shared_memory(object_size * most);
@@ -28,21 +28,21 @@ static inline bool peer_open(size_t object_size, size_t most)
 	return true;
 }
 
-static inline void peer_join(unsigned number)
+static PEER_INLINE void peer_join(unsigned number)
 {
 	(void)number;
 }
 
-static inline void peer_close(void)
+static PEER_INLINE void peer_close(void)
 {
 }
 
-static inline uint64_t peer_memory(void)
+static PEER_INLINE uint64_t peer_memory(void)
 {
 	return resident_bytes();
 }
 
-static inline void *peer_alloc(void)
+static PEER_INLINE void *peer_alloc(void)
 {
 	uint64_t seen = atomic_load_explicit(peer_head, memory_order_acquire), wanted;
 
@@ -56,7 +56,7 @@ static inline void *peer_alloc(void)
 	return peer_next((uint32_t)seen);
 }
 
-static inline void peer_free(void *object)
+static PEER_INLINE void peer_free(void *object)
 {
 	uint32_t number = (uint32_t)((size_t)((char *)object - peer_objects) / peer_size) + 1;
 	uint64_t seen = atomic_load_explicit(peer_head, memory_order_relaxed), wanted;
@@ -68,13 +68,13 @@ static inline void peer_free(void *object)
 		peer_head, &seen, wanted, memory_order_release, memory_order_relaxed));
 }
 
-static inline void peer_alloc_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
 {
 	for (size_t i = 0; i < n; i++)
 		objects[i] = peer_alloc();
 }
 
-static inline void peer_free_bulk(size_t n, void **objects)
+static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
 {
 	for (size_t i = 0; i < n; i++)
 		peer_free(objects[i]);

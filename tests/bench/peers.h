@@ -24,6 +24,7 @@
 /* Before there was a pool; peer_open sets it where another measure, or a later moment, is right. */
 static uint64_t memory_before;
 
+#define PEER_INLINE    inline __attribute__((always_inline, unused))
 #define PEER_LIKELY(x) __builtin_expect(!!(x), 1)
 
 #include PEER_HEADER

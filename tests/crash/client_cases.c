@@ -264,14 +264,15 @@ static void plain_racks(void)
 	store_relaxed(&process->threads, 4 * RACK_MAGAZINES);
 	if (refill_wait(cache, 1, clock_deadline()) < 0)
 		die("victim: %s", slabd_error());
-	thread_slot(cache)->full_cursor = load_relaxed(&cache->view.desc->racks) - 1;
+	thread_slot(cache)->full_cursor =
+		(load_relaxed(&cache->view.desc->racks) - 1) * RACK_MAGAZINES;
 }
 
 /* Its cursor leads past the end: the racks are fewer than they were. */
 static void plain_lost_cursor(void)
 {
 	plain_3();
-	thread_slot(cache)->full_cursor = 1000;
+	thread_slot(cache)->full_cursor = 1000 * RACK_MAGAZINES;
 }
 
 /* Another one has claimed what a hint promises: here the hint is stale. */
@@ -323,10 +324,22 @@ static void plain_both_full(void)
 /* The depot has no empty magazine, but one with room. */
 static void plain_no_empty(void)
 {
-	plain_1();
-	slabd_flush(me);
+	struct slabd_fast_slot *slot;
+	struct claim claim;
+	uint32_t cursor = 0;
+	void *loaded;
+
 	plain_both_full();
+	slot = thread_slot(cache);
+	loaded = slot->loaded;
 	hog(MAGAZINE_EMPTY, UINT32_MAX);
+	claim = depot_claim(&cache->view, MAGAZINE_FULL, slot->me, UINT32_MAX, &cursor);
+	if (!claim.magazine)
+		die("victim: no magazine with rounds");
+	slot->loaded = claim.magazine;
+	take(1);
+	slot->loaded = loaded;
+	depot_put(&cache->view, claim.index, claim.magazine);
 }
 
 /* It has none with room at all. */
@@ -813,6 +826,7 @@ const struct crash_case client_cases[] = {
 	CASE("alloc, last round", PLAIN, plain_2, do_alloc),
 	CASE("alloc, swap", PLAIN, plain_swap, do_alloc),
 	CASE("alloc, claim", PLAIN, plain_3, do_alloc),
+	CASE("alloc, claim, ZERO", PLAIN, plain_3, do_alloc_zero),
 	CASE("alloc, claim and put", PLAIN, plain_6, do_alloc, .core = true),
 	CASE("alloc, claim, many racks", PLAIN, plain_racks, do_alloc),
 	CASE("alloc, claim, lost cursor", PLAIN, plain_lost_cursor, do_alloc),

@@ -29,6 +29,7 @@ static const struct effect effects[] = {
 	{"alloc, last round", "t"},
 	{"alloc, swap", "t"},
 	{"alloc, claim", "t"},
+	{"alloc, claim, ZERO", "t"},
 	{"alloc, claim and put", "t"},
 	{"alloc, claim, many racks", "t"},
 	{"alloc, claim, lost cursor", "t"},

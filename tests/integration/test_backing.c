@@ -226,7 +226,7 @@ Test(backing, another_layout_is_refused)
 
 	make_segment();
 	overwrite("catalog", offsetof(struct superblock, layout), &other, sizeof(other));
-	expect_refusal(1, "layout 2, this slabd has layout 1; start the slabd that made it, or "
+	expect_refusal(1, "layout 3, this slabd has layout 2; start the slabd that made it, or "
 			  "remove it to begin anew");
 }
 
@@ -290,7 +290,7 @@ Test(backing, a_foreign_file_is_refused)
 	for (unsigned i = 0; i < 2; i++) {
 		make_segment();
 		overwrite(names[i], 0, text, sizeof(text));
-		expect_refusal(1, i ? "layout 0, this slabd has layout 1"
+		expect_refusal(1, i ? "layout 0, this slabd has layout 2"
 				    : "the state region is none of this segment's");
 		memset(&d, 0, sizeof(d));
 	}

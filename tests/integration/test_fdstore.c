@@ -159,7 +159,7 @@ Test(fdstore, another_layout_is_refused)
 	cr_assert_eq(pwrite(manager_fd(&m, "slabd-catalog"), &other, sizeof(other),
 			    offsetof(struct superblock, layout)),
 		     sizeof(other));
-	expect_refusal(1, "the segment kept by the service manager: layout 2, this slabd has "
+	expect_refusal(1, "the segment kept by the service manager: layout 3, this slabd has "
 			  "layout 1");
 }
 

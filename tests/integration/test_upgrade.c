@@ -143,7 +143,7 @@ Test(upgrade, another_layout_is_refused)
 {
 	start();
 	install(NULL, "#!/bin/sh\nif [ \"$1\" = --layout ]; then echo 999; fi\n", 0755);
-	expect_refusal("has layout 999, the segment has layout 1; restart slabd with a new segment "
+	expect_refusal("has layout 999, the segment has layout 2; restart slabd with a new segment "
 		       "instead");
 	end();
 }
@@ -176,7 +176,7 @@ Test(upgrade, nothing_there_is_refused)
 Test(upgrade, one_that_fails_is_taken_back)
 {
 	start();
-	install(NULL, "#!/bin/sh\nif [ \"$1\" = --layout ]; then echo 1; else exit 1; fi\n", 0755);
+	install(NULL, "#!/bin/sh\nif [ \"$1\" = --layout ]; then echo 2; else exit 1; fi\n", 0755);
 	upgrade();
 	daemon_expect_log(&d, "can't serve this segment; the next worker is of the old binary");
 	traffic_expect(&traffic);

@@ -193,39 +193,63 @@ Test(depot, count_max_finds_one_with_room)
 	fake_flush(&fake);
 }
 
+/* EMPTY upwards from the cursor, and round. */
 Test(depot, the_cursor_stays_where_it_found)
 {
 	uint32_t racks = depot_magazines(view) / RACK_MAGAZINES;
-	struct claim claim;
 
-	cursor = 1;
-	claim = claim_any(MAGAZINE_EMPTY);
-	cr_assert_eq(claim.index, 64);
-	cr_assert_eq(cursor, 1);
-	for (int i = 1; i < 64; i++)
-		claim_any(MAGAZINE_EMPTY);
-	cr_assert_eq(cursor, 1);
-	claim = claim_any(MAGAZINE_EMPTY);
-	cr_assert_eq(cursor, 2 % racks);
-	cr_assert_eq(claim.index / 64, cursor);
-	cursor = racks - 1;
+	cursor = 64 + 5;
+	for (uint32_t i = 5; i < 64; i++) {
+		cr_assert_eq(claim_any(MAGAZINE_EMPTY).index, 64 + i);
+		cr_assert_eq(cursor, 64 + i);
+	}
+	for (uint32_t i = 0; i < 5; i++)
+		cr_assert_eq(claim_any(MAGAZINE_EMPTY).index, 64 + i, "the rack's rest");
+	cr_assert_eq(claim_any(MAGAZINE_EMPTY).index, 2 % racks * 64);
+	cursor = (racks - 1) * 64;
 	for (int i = 0; i < 64; i++)
-		claim = claim_any(MAGAZINE_EMPTY);
-	claim = claim_any(MAGAZINE_EMPTY);
-	cr_assert_not_null(claim.magazine, "the search goes round");
-	cursor = 4711;
+		claim_any(MAGAZINE_EMPTY);
+	cr_assert_not_null(claim_any(MAGAZINE_EMPTY).magazine, "the search goes round");
+	cursor = 4711 * 64;
 	cr_assert_not_null(claim_any(MAGAZINE_EMPTY).magazine, "a cursor of another time");
-	cr_assert_lt(cursor, racks);
+	cr_assert_lt(cursor, racks * 64);
 	put_all();
+}
+
+/* FULL downwards: the last that was put comes first. */
+Test(depot, full_ones_are_a_stack)
+{
+	slab_ref refs[70];
+	uint32_t first = 64, n = 0;
+
+	cursor = first;
+	for (; n < 70; n++) {
+		struct claim claim = claim_any(MAGAZINE_EMPTY);
+
+		cr_assert_eq(claim.index, first + n);
+		refs[n] = 16 * (n + 1);
+		store_relaxed(&claim.magazine->rounds[0], refs[n]);
+		store_relaxed(&claim.magazine->count, 1);
+		depot_put(view, claim.index, claim.magazine);
+	}
+	while (n--) {
+		struct claim claim = claim_any(MAGAZINE_FULL);
+
+		cr_assert_eq(claim.index, first + n);
+		cr_assert_eq(load_relaxed(&claim.magazine->rounds[0]), refs[n]);
+		store_relaxed(&claim.magazine->count, 0);
+		store_relaxed(&claim.magazine->rounds[0], REF_NONE);
+		depot_put(view, claim.index, claim.magazine);
+	}
 }
 
 Test(depot, a_search_in_vain_looks_everywhere)
 {
-	cursor = 1;
+	cursor = 64;
 	for (struct claim c; (c = claim_any(MAGAZINE_EMPTY)).magazine;)
 		;
 	depot_put(view, 0, depot_magazine(view, 0));
-	cursor = 1;
+	cursor = 64;
 	cr_assert_eq(claim_any(MAGAZINE_EMPTY).magazine, depot_magazine(view, 0));
 	put_all();
 }

@@ -12,7 +12,7 @@
 
 Test(layout, version)
 {
-	cr_assert_eq(SLABD_LAYOUT_VERSION, 1);
+	cr_assert_eq(SLABD_LAYOUT_VERSION, 2);
 	cr_assert_eq(SLABD_MAGIC, 0x31646c626173bea7);
 }
 
@@ -51,7 +51,7 @@ Test(layout, catalog_records)
 	cr_assert_eq(sizeof(struct geometry), 64);
 	cr_assert_eq(offsetof(struct geometry, tag_base_mask), 36);
 	cr_assert_eq(offsetof(struct geometry, tag_offset), 48);
-	cr_assert_eq(offsetof(struct geometry, divisor), 56);
+	cr_assert_eq(offsetof(struct geometry, twos), 56);
 	cr_assert_eq(sizeof(struct cache_desc), 256);
 	cr_assert_eq(offsetof(struct cache_desc, state), 0);
 	cr_assert_eq(offsetof(struct cache_desc, racks), 4);

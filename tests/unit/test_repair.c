@@ -501,7 +501,9 @@ static slab_ref any_ref(struct scene *s)
 	case 4:
 		return UINT32_MAX;
 	case 5:
-		return s->cache->view.geometry.last + object_at(s->cache, 1);
+		return s->cache->view.geometry.objects *
+			       (s->cache->view.geometry.stride >> REF_SHIFT) +
+		       object_at(s->cache, 0); /* past the last */
 	default:
 		return s->mine[i];
 	}

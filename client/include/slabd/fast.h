@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define SLABD_FAST_LAYOUT 1u
+#define SLABD_FAST_LAYOUT 2u
 
 #define SLABD_FAST_INLINE      static inline __attribute__((always_inline, unused))
 #define SLABD_FAST_LIKELY(x)   __builtin_expect(!!(x), 1)
@@ -26,25 +26,27 @@ extern "C" {
 #define SLABD_FAST_STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define SLABD_FAST_STEP()      __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-/* A cache's constants, on one line. */
+/* A cache's constants, on one line.  The heap lies on a multiple of 2 MiB, so the low bits of an address
+ * say where in its slab it is. */
 struct slabd_fast_cache {
 	char *heap;
-	char *tags; /* heap + c */
 	const uint32_t *slab_table;
-	uint64_t divisor;
 	uint32_t slot; /* offset of a thread's slot in its table */
-	uint32_t tag_base_mask, tag_mask, tag_shift;
-	uint32_t word; /* what the slab table says of this cache's slabs */
-	uint32_t last; /* the last object in its slab, in refs */
 	uint32_t ref_max;
-	uint32_t slab_mask; /* of a ref: its slab */
+	uint32_t slab_mask;		      /* of a ref: its slab */
+	uint32_t word;			      /* what the slab table says of this cache's slabs */
+	uint32_t in_slab_mask, inverse, last; /* see slabd_fast_find */
+	int32_t tag_base_mask;
+	uint32_t tag_offset, tag_mask; /* see slabd_fast_tag */
+	uint8_t tag_shift, twos;
+	uint16_t reserved[3];
 };
 
 /* A thread's magazines of one cache, on one line. */
 struct slabd_fast_slot {
 	void *loaded, *previous; /* NULL: none */
 	uint32_t live;		 /* tag LIVE(me), generation 0; 0: not set up */
-	uint32_t mine;		 /* its upper half; in a STRICT cache a value no tag has */
+	uint32_t mine;		 /* the same, but in a STRICT cache a value that no tag has */
 	uint32_t capacity;
 	uint32_t me;
 	uint32_t loaded_index, previous_index;
@@ -73,30 +75,43 @@ SLABD_FAST_INLINE struct slabd_fast_slot *slabd_fast_slot(const struct slabd_cac
 	return (struct slabd_fast_slot *)(void *)(slabd_fast_slots + fast->slot);
 }
 
-SLABD_FAST_INLINE slabd_fast_word *slabd_fast_tag(const struct slabd_fast_cache *fast, uint32_t ref)
+SLABD_FAST_INLINE char *slabd_fast_object(const struct slabd_fast_cache *fast, uint32_t ref)
 {
-	return (slabd_fast_word *)(void *)(fast->tags +
-					   ((uint64_t)(ref & fast->tag_base_mask) << 4) +
-					   ((uint64_t)((ref & fast->tag_mask) >> fast->tag_shift)
-					    << 2));
+	return fast->heap + ((uint64_t)ref << 4);
 }
 
-/* Is it an object's address?  Then *ret is its ref. */
-SLABD_FAST_INLINE bool slabd_fast_find(const struct slabd_fast_cache *fast, const void *object,
-				       uint32_t *ret)
+/* The formula of shm/geometry.c, for an address. */
+SLABD_FAST_INLINE slabd_fast_word *slabd_fast_tag(const struct slabd_fast_cache *fast,
+						  const void *object)
 {
-	uint64_t offset = (uint64_t)((uintptr_t)object - (uintptr_t)fast->heap);
-	/* rotated, an address that is not a multiple of 16 is far out of the heap as well */
-	uint64_t ref = offset >> 4 | offset << 60;
-	uint32_t in_slab;
+	uintptr_t at = (uintptr_t)object;
+	uintptr_t base = (at & (uintptr_t)(intptr_t)fast->tag_base_mask) + fast->tag_offset;
 
-	if (ref > fast->ref_max)
+	return (slabd_fast_word *)(base + ((uint32_t)at >> fast->tag_shift & fast->tag_mask));
+}
+
+SLABD_FAST_INLINE uint32_t slabd_fast_generation(const slabd_fast_word *tag)
+{
+	return SLABD_FAST_LOAD(tag) & 0xffffu;
+}
+
+/* Is it an object's address?  Then *ret is its ref.  A multiple of the stride, multiplied by the inverse
+ * of the stride's odd part and rotated by its twos, is the object's index; whatever is none becomes
+ * larger than any index (geometry_index of shm/geometry.h has the source). */
+SLABD_FAST_INLINE bool slabd_fast_find(const struct slabd_fast_cache *fast, const void *object,
+				       uint64_t *ret)
+{
+	uint64_t ref = (uint64_t)((uintptr_t)object - (uintptr_t)fast->heap) >> 4;
+	uint32_t product;
+
+	if (__builtin_expect(ref > fast->ref_max, 0) ||
+	    __builtin_expect(SLABD_FAST_LOAD(&fast->slab_table[(ref & fast->slab_mask) >> 12]) !=
+				     fast->word,
+			     0))
 		return false;
-	*ret = (uint32_t)ref;
-	if (SLABD_FAST_LOAD(&fast->slab_table[(*ret & fast->slab_mask) >> 12]) != fast->word)
-		return false;
-	in_slab = *ret & ~fast->slab_mask;
-	return in_slab <= fast->last && in_slab * fast->divisor <= fast->divisor - 1;
+	*ret = ref;
+	product = ((uint32_t)(uintptr_t)object & fast->in_slab_mask) * fast->inverse;
+	return (product >> fast->twos | product << (-fast->twos & 31)) <= fast->last;
 }
 
 /* Pops a round; NULL if the loaded magazine has none. */
@@ -106,21 +121,24 @@ SLABD_FAST_INLINE void *slabd_fast_take(struct slabd_cache *cache)
 	struct slabd_fast_slot *slot = slabd_fast_slot(cache);
 	struct slabd_fast_magazine *magazine = (struct slabd_fast_magazine *)slot->loaded;
 	slabd_fast_word *tag;
-	uint32_t n, ref;
+	uint64_t n;
+	char *object;
 
 	if (__builtin_expect(!magazine, 0))
 		return NULL;
 	n = SLABD_FAST_LOAD(&magazine->count);
 	if (__builtin_expect(!n, 0))
 		return NULL;
-	ref = SLABD_FAST_LOAD(&magazine->rounds[n - 1]);
-	tag = slabd_fast_tag(fast, ref);
-	SLABD_FAST_STORE(tag, slot->live | (SLABD_FAST_LOAD(tag) & 0xffffu)); /* (a) */
+	object = slabd_fast_object(fast, SLABD_FAST_LOAD(&magazine->rounds[n - 1]));
+	tag = slabd_fast_tag(fast, object);
+	SLABD_FAST_STORE(tag, slot->live | slabd_fast_generation(tag)); /* (a) */
 	SLABD_FAST_STEP();
-	SLABD_FAST_STORE(&magazine->count, n - 1); /* (b) */
+	SLABD_FAST_STORE(&magazine->count, (uint32_t)n - 1); /* (b) */
 	SLABD_FAST_STEP();
 	SLABD_FAST_STORE(&magazine->rounds[n - 1], 0u); /* (c) */
-	return fast->heap + ((uint64_t)ref << 4);
+	if (!object)
+		__builtin_unreachable();
+	return object;
 }
 
 /* LIVE of anyone to FREEING(me), by one CAS; what was seen if that failed. */
@@ -132,44 +150,95 @@ SLABD_FAST_INLINE bool slabd_fast_claim(const struct slabd_fast_slot *slot, slab
 					   false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+/* What the tag of an object that is freed becomes: CIRC, one incarnation later. */
+SLABD_FAST_INLINE uint32_t slabd_fast_retired(uint32_t seen)
+{
+	return 1u << 16 | ((seen + 1) & 0xffffu);
+}
+
+/* LIVE(me), so that a free may begin?  If not, then made FREEING(me). */
+SLABD_FAST_INLINE bool slabd_fast_own(const struct slabd_fast_slot *slot, slabd_fast_word *tag,
+				      uint32_t *seen)
+{
+	*seen = SLABD_FAST_LOAD(tag);
+	return __builtin_expect((*seen ^ slot->mine) <= 0xffffu, 1) ||
+	       slabd_fast_claim(slot, tag, seen);
+}
+
 /* Into a magazine with room for round n; tag was LIVE(me) or FREEING(me). */
-SLABD_FAST_INLINE void slabd_fast_add(struct slabd_fast_magazine *magazine, uint32_t n,
-				      uint32_t ref, slabd_fast_word *tag, uint32_t seen)
+SLABD_FAST_INLINE void slabd_fast_add(struct slabd_fast_magazine *magazine, uint64_t n,
+				      uint32_t ref, slabd_fast_word *tag, uint32_t retired)
 {
 	SLABD_FAST_STORE(&magazine->rounds[n], ref); /* (a) */
 	SLABD_FAST_STEP();
-	SLABD_FAST_STORE(tag, 1u << 16 | ((seen + 1) & 0xffffu)); /* (b) */
+	SLABD_FAST_STORE(tag, retired); /* (b) */
 	SLABD_FAST_STEP();
-	SLABD_FAST_STORE(&magazine->count, n + 1); /* (c) */
+	SLABD_FAST_STORE(&magazine->count, (uint32_t)n + 1); /* (c) */
 }
 
-/* Pushes the object; false, and nothing happened, if this needs another look. */
-SLABD_FAST_INLINE bool slabd_fast_give(struct slabd_cache *cache, void *object)
+/* A free's first half: a magazine with room, whose count is *n, and an object, whose ref is *ref. */
+SLABD_FAST_INLINE struct slabd_fast_magazine *
+slabd_fast_begin(struct slabd_cache *cache, const void *object, uint64_t *n, uint64_t *ref)
 {
 	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
 	struct slabd_fast_slot *slot = slabd_fast_slot(cache);
 	struct slabd_fast_magazine *magazine = (struct slabd_fast_magazine *)slot->loaded;
-	slabd_fast_word *tag;
-	uint32_t n, ref, seen;
 
 	if (__builtin_expect(!magazine, 0))
+		return NULL;
+	*n = SLABD_FAST_LOAD(&magazine->count);
+	if (__builtin_expect(*n >= slot->capacity, 0) ||
+	    __builtin_expect(!slabd_fast_find(fast, object, ref), 0))
+		return NULL;
+	return magazine;
+}
+
+/* Pushes an object of this process's; false, and nothing happened, if this needs another look. */
+SLABD_FAST_INLINE bool slabd_fast_give(struct slabd_cache *cache, void *object)
+{
+	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
+	struct slabd_fast_slot *slot = slabd_fast_slot(cache);
+	struct slabd_fast_magazine *magazine;
+	slabd_fast_word *tag;
+	uint64_t n, ref;
+	uint32_t generation;
+
+	magazine = slabd_fast_begin(cache, object, &n, &ref);
+	if (__builtin_expect(!magazine, 0))
 		return false;
-	n = SLABD_FAST_LOAD(&magazine->count);
-	if (__builtin_expect(n >= slot->capacity, 0) ||
-	    __builtin_expect(!slabd_fast_find(fast, object, &ref), 0))
+	tag = slabd_fast_tag(fast, object);
+	generation = SLABD_FAST_LOAD(tag) ^ slot->mine;
+	if (__builtin_expect(generation >= 0xffffu, 0)) /* it is not mine, or begins anew */
 		return false;
-	tag = slabd_fast_tag(fast, ref);
-	seen = SLABD_FAST_LOAD(tag);
-	if (__builtin_expect(seen >> 16 != slot->mine, 0) && !slabd_fast_claim(slot, tag, &seen))
+	slabd_fast_add(magazine, n, (uint32_t)ref, tag, (1u << 16) + generation + 1);
+	return true;
+}
+
+/* The same for an object that anybody may own; not inlined: the line that the claim waits for costs
+ * more than a call. */
+SLABD_FAST_INLINE bool slabd_fast_give_any(struct slabd_cache *cache, void *object)
+{
+	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
+	struct slabd_fast_magazine *magazine;
+	slabd_fast_word *tag;
+	uint64_t n, ref;
+	uint32_t seen;
+
+	magazine = slabd_fast_begin(cache, object, &n, &ref);
+	if (!magazine)
 		return false;
-	slabd_fast_add(magazine, n, ref, tag, seen);
+	tag = slabd_fast_tag(fast, object);
+	if (!slabd_fast_own(slabd_fast_slot(cache), tag, &seen))
+		return false;
+	slabd_fast_add(magazine, n, (uint32_t)ref, tag, slabd_fast_retired(seen));
 	return true;
 }
 
 /* Pops up to n rounds, tags from the top down, the count once, then clears from the top down. */
 SLABD_FAST_INLINE size_t slabd_fast_take_many(struct slabd_cache *cache, size_t n, void **objects)
 {
-	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
+	/* a copy: what is in memory would be loaded anew after each step */
+	const struct slabd_fast_cache fast = *(const struct slabd_fast_cache *)(const void *)cache;
 	struct slabd_fast_slot *slot = slabd_fast_slot(cache);
 	struct slabd_fast_magazine *magazine = (struct slabd_fast_magazine *)slot->loaded;
 	uint32_t count = magazine ? SLABD_FAST_LOAD(&magazine->count) : 0;
@@ -178,12 +247,13 @@ SLABD_FAST_INLINE size_t slabd_fast_take_many(struct slabd_cache *cache, size_t 
 	if (!some)
 		return 0;
 	for (uint32_t i = 0; i < some; i++) {
-		uint32_t ref = SLABD_FAST_LOAD(&magazine->rounds[count - 1 - i]);
-		slabd_fast_word *tag = slabd_fast_tag(fast, ref);
+		char *object =
+			slabd_fast_object(&fast, SLABD_FAST_LOAD(&magazine->rounds[count - 1 - i]));
+		slabd_fast_word *tag = slabd_fast_tag(&fast, object);
 
-		SLABD_FAST_STORE(tag, live | (SLABD_FAST_LOAD(tag) & 0xffffu));
+		SLABD_FAST_STORE(tag, live | slabd_fast_generation(tag));
 		SLABD_FAST_STEP();
-		objects[i] = fast->heap + ((uint64_t)ref << 4);
+		objects[i] = object;
 	}
 	SLABD_FAST_STORE(&magazine->count, count - some);
 	for (uint32_t i = 0; i < some; i++) {
@@ -198,28 +268,29 @@ SLABD_FAST_INLINE size_t slabd_fast_take_many(struct slabd_cache *cache, size_t 
 SLABD_FAST_INLINE size_t slabd_fast_give_many(struct slabd_cache *cache, size_t n,
 					      void *const *objects)
 {
-	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
+	const struct slabd_fast_cache fast = *(const struct slabd_fast_cache *)(const void *)cache;
 	struct slabd_fast_slot *slot = slabd_fast_slot(cache);
-	struct slabd_fast_magazine *magazine = (struct slabd_fast_magazine *)slot->loaded;
-	uint32_t count = magazine ? SLABD_FAST_LOAD(&magazine->count) : 0, mine = slot->mine;
+	const struct slabd_fast_slot mine = *slot;
+	struct slabd_fast_magazine *magazine = (struct slabd_fast_magazine *)mine.loaded;
+	uint32_t count = magazine ? SLABD_FAST_LOAD(&magazine->count) : 0;
 	size_t room, done = 0;
 
-	if (!magazine || count >= slot->capacity)
+	if (!magazine || count >= mine.capacity)
 		return 0;
-	room = slot->capacity - count;
+	room = mine.capacity - count;
 	for (; done < n && done < room; done++) {
 		slabd_fast_word *tag;
-		uint32_t ref, seen;
+		uint32_t seen;
+		uint64_t ref;
 
-		if (__builtin_expect(!slabd_fast_find(fast, objects[done], &ref), 0))
+		if (__builtin_expect(!slabd_fast_find(&fast, objects[done], &ref), 0))
 			break;
-		tag = slabd_fast_tag(fast, ref);
-		seen = SLABD_FAST_LOAD(tag);
-		if (seen >> 16 != mine && !slabd_fast_claim(slot, tag, &seen))
+		tag = slabd_fast_tag(&fast, objects[done]);
+		if (__builtin_expect(!slabd_fast_own(&mine, tag, &seen), 0))
 			break;
-		SLABD_FAST_STORE(&magazine->rounds[count + done], ref);
+		SLABD_FAST_STORE(&magazine->rounds[count + done], (uint32_t)ref);
 		SLABD_FAST_STEP();
-		SLABD_FAST_STORE(tag, 1u << 16 | ((seen + 1) & 0xffffu));
+		SLABD_FAST_STORE(tag, slabd_fast_retired(seen));
 		SLABD_FAST_STEP();
 	}
 	SLABD_FAST_STORE(&magazine->count, count + (uint32_t)done);
