@@ -126,8 +126,9 @@ struct crash_case {
 	/* after recovery: whoever asked the dead worker asks again; false: the wrong answer */
 	bool (*again)(struct pool *pool, uint32_t client, char *why);
 	bool core; /* one of those that are taken in pairs, and whose recovery is killed everywhere */
-	bool deep;  /* its recovery is killed everywhere, though it is in no pair */
-	bool alone; /* no worker before it: it begins with what the dead have left, unrepaired */
+	bool deep;   /* its recovery is killed everywhere, though it is in no pair */
+	bool alone;  /* no worker before it: it begins with what the dead have left, unrepaired */
+	bool orphan; /* it takes an orphan; that may be folded meanwhile */
 	bool hostile; /* somebody wrote where he should not: all that is asked for is that slabd lives */
 };
 
@@ -137,6 +138,14 @@ extern uint32_t recovery_client;
 
 extern const struct crash_case client_cases[], worker_cases[], tomb_cases[];
 extern const unsigned client_cases_n, worker_cases_n, tomb_cases_n;
+
+/* tomb_cases.c: what a fold is for that comes between two steps of a client: an image with three tombs,
+ * where the id is free that the client will have; the fold as a victim; all of it, and somebody new who
+ * gets an id by it. */
+char *graves_make(void);
+extern const struct crash_case graves_fold;
+void graves_fold_now(void *arg);
+bool graves_again(struct pool *pool, uint32_t client, char *why);
 
 /* What goes wrong in the victim, for the paths behind it. */
 struct lies {
@@ -171,11 +180,13 @@ struct trace {
 	uint32_t first;	  /* of two victims, the client that was killed before; 0: none */
 	bool client_dies; /* and not only its worker */
 
-	/* what happens in the midst of the operation, when there are so many points; then the operation
-	 * is stepped on, or run to its end at full speed, where the only point is */
+	/* what happens in the midst of the operation, when there are so many points, or, if that is 0,
+	 * so many steps; then the operation is stepped on, or run to its end at full speed, where the
+	 * only point is */
 	void (*meanwhile)(void *arg);
 	void *arg;
 	uint32_t meanwhile_at;
+	uint64_t meanwhile_step;
 	bool then_run;
 };
 
@@ -200,7 +211,8 @@ bool recover_one(const struct trace *trace, const struct kill_point *point, bool
 
 /* ---------------------------------------------------------------- effects.c */
 
-/* The operation did to the objects what it is there for; if not, says so on stderr. */
+/* The operation did to the objects what it is there for, besides what a fold meanwhile did; if not, says
+ * so on stderr. */
 bool effects_are_right(const struct trace *trace);
 
 /* ---------------------------------------------------------------- coverage.c */
@@ -227,6 +239,7 @@ void suite_single(const struct crash_case *c, unsigned sample);
 void suite_recovery(const struct crash_case *c, unsigned sample);
 void suite_pairs(const struct crash_case *c, unsigned sample);
 void suite_meanwhile(const struct crash_case *c, unsigned sample);
+void suite_folds(const struct crash_case *c, unsigned sample);
 
 struct totals {
 	_Atomic uint64_t cases, steps, points, recoveries, failures, pairs, skipped;

@@ -164,7 +164,7 @@ static uint32_t tag_in(const struct objects *objects, uint32_t slab, uint32_t i)
 /* In the order of the list above. */
 static void effects_of(const struct trace *trace, char *letters)
 {
-	for (const char *kind = "tafprum?"; *kind; kind++)
+	for (const char *kind = trace->then_run ? "tafpru?" : "tafprum?"; *kind; kind++)
 		for (uint32_t s = 0; s < SLABS; s++)
 			for (uint32_t i = 0; i < SLAB_OBJECTS; i++)
 				if (effect_on(tag_in(&trace->before, s, i),

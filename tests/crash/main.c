@@ -42,10 +42,12 @@ struct choice {
 static struct task tasks[1024];
 static unsigned tasks_n;
 
-enum kind { ANY, CORE, DEEP };
+enum kind { ANY, CORE, DEEP, ORPHAN };
 
 static bool is_of_kind(const struct crash_case *c, enum kind kind)
 {
+	if (kind == ORPHAN)
+		return c->orphan;
 	return kind == ANY || c->core || (kind == DEEP && c->deep);
 }
 
@@ -93,11 +95,12 @@ static void job_main(int job, unsigned sample)
 
 static void usage(void)
 {
-	fputs("usage: crash [-s kill|recovery|pairs|meanwhile] [-c CASE] [-k] [-n EVERY] [-j JOBS] "
+	fputs("usage: crash [-s kill|recovery|pairs|meanwhile|folds] [-c CASE] [-k] [-n EVERY] [-j "
+	      "JOBS] "
 	      "[-u]\n"
 	      "  -s  this suite alone     -c  cases with this in their name\n"
 	      "  -k  core and hostile cases alone\n"
-	      "  -n  every so many states in recovery, pairs and meanwhile; 1: all\n"
+	      "  -n  every so many states in recovery, pairs, meanwhile and folds; 1: all\n"
 	      "  -u  compare with unreached.txt; twice: and print the instructions\n",
 	      stderr);
 	exit(2);
@@ -145,6 +148,8 @@ int main(int argc, char **argv)
 		add_tasks(suite_pairs, client_cases, client_cases_n, CORE, &choice);
 	if (has(suite, "meanwhile"))
 		add_tasks(suite_meanwhile, client_cases, client_cases_n, CORE, &choice);
+	if (has(suite, "folds"))
+		add_tasks(suite_folds, client_cases, client_cases_n, ORPHAN, &choice);
 	if (has(suite, "kill")) {
 		add_tasks(suite_single, client_cases, client_cases_n, ANY, &choice);
 		add_tasks(suite_single, worker_cases, worker_cases_n, ANY, &choice);

@@ -1,7 +1,9 @@
 /* What is done about a case: its own kill points; kills in the recovery from each of them; a second
- * victim after each of them; and a worker that dies while the client goes on. */
+ * victim after each of them; a worker that dies while the client goes on; and one that folds what the
+ * client is about to take. */
 #include "tests/crash/crash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static double seconds(void)
@@ -178,17 +180,29 @@ static void die_and_restart(void *arg)
 	live_open();
 }
 
-static void go_on(struct sum *sum, const struct crash_case *c, uint32_t at, void (*what)(void *arg),
-		  struct meanwhile m)
+/* At full speed from where it was interrupted. */
+static void go_on(struct sum *sum, const struct crash_case *c, const char *image,
+		  struct trace *trace)
 {
-	struct trace trace = {.meanwhile = what, .arg = &m, .meanwhile_at = at, .then_run = true};
+	trace->then_run = true;
+	trace_run(trace, c, image);
+	sum->failures += account(trace);
+	if (c->orphan && !effects_are_right(trace)) {
+		sum->failures++;
+		totals->failures++;
+	}
+	sum->steps += trace->steps;
+	sum->states += trace->n;
+	trace_free(trace);
+}
+
+static void go_on_after(struct sum *sum, const struct crash_case *c, const char *image, uint32_t at,
+			struct meanwhile m)
+{
+	struct trace trace = {.meanwhile = die_and_restart, .arg = &m, .meanwhile_at = at};
 
 	m.trace = &trace;
-	trace_run(&trace, c, world.base);
-	sum->failures += account(&trace);
-	sum->steps += trace.steps;
-	sum->states += trace.n;
-	trace_free(&trace);
+	go_on(sum, c, image, &trace);
 }
 
 void suite_meanwhile(const struct crash_case *c, unsigned sample)
@@ -199,12 +213,41 @@ void suite_meanwhile(const struct crash_case *c, unsigned sample)
 
 	trace_run(&outer, c, world.base);
 	for (uint32_t at = 1; at < outer.n; at++)
-		go_on(&sum, c, at, restart, (struct meanwhile){0});
+		go_on(&sum, c, world.base,
+		      &(struct trace){.meanwhile = restart, .meanwhile_at = at});
 	for (uint32_t at = 1; at < outer.n; at += (sample + 1) / 2)
 		for (unsigned k = 0; k < worker_cases_n; k++)
 			for (uint32_t i = 2; worker_cases[k].core && i < 20; i += 2 + 2 * sample)
-				go_on(&sum, c, at, die_and_restart,
-				      (struct meanwhile){.worker = &worker_cases[k], .at = i});
+				go_on_after(
+					&sum, c, world.base, at,
+					(struct meanwhile){.worker = &worker_cases[k], .at = i});
 	tell("meanwhile", c->name, sum.steps, sum.states, sum.failures, began);
 	trace_free(&outer);
+}
+
+/* ---------------------------------------------------------------- its orphan is folded */
+
+#define FOLD_STATES 16
+
+void suite_folds(const struct crash_case *c, unsigned sample)
+{
+	double began = seconds();
+	char *image = graves_make();
+	struct crash_case orphan = *c;
+	struct trace outer = {0};
+	struct sum sum = {0};
+
+	orphan.again = graves_again;
+	trace_run(&outer, &orphan, image);
+	/* between any two steps of its, for it may have read the tag */
+	for (uint64_t step = 0; step < outer.steps; step += (sample + 1) / 2)
+		go_on(&sum, &orphan, image,
+		      &(struct trace){.meanwhile = graves_fold_now, .meanwhile_step = step});
+	for (uint32_t at = 1; at < outer.n; at += (sample + 1) / 2)
+		for (uint32_t i = 1 + at % sample; i < FOLD_STATES; i += sample)
+			go_on_after(&sum, &orphan, image, at,
+				    (struct meanwhile){.worker = &graves_fold, .at = i});
+	tell("folds", c->name, sum.steps, sum.states, sum.failures, began);
+	trace_free(&outer);
+	free(image);
 }

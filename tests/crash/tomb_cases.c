@@ -2,6 +2,7 @@
  * by clients that live and have nothing.  Whoever had asked for an id asks again afterwards. */
 #include "tests/crash/crash.h"
 
+#include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -360,3 +361,53 @@ const struct crash_case tomb_cases[] = {
 };
 
 const unsigned tomb_cases_n = sizeof(tomb_cases) / sizeof(*tomb_cases);
+
+/* ---------------------------------------------------------------- a client's orphan is folded */
+
+char *graves_make(void)
+{
+	char *image = malloc(image_bytes());
+
+	if (!image)
+		die("no memory");
+	image_put(&world.live, world.base);
+	last_is_oldest();
+	for (uint32_t id = PARTY_FIRST; id < pool->segment.max_clients + PARTY_FIRST; id++)
+		if (id != world.survivor_id && clients_is_attached(pool, id)) {
+			clients_died(pool, id, NULL, NULL);
+			break;
+		}
+	run_jobs(pool);
+	image_take(&world.live, image);
+	pool_close(pool);
+	return image;
+}
+
+const struct crash_case graves_fold = CASE("fold, meanwhile", work, do_fold, NULL);
+
+void graves_fold_now(void *arg)
+{
+	struct peer peer = {.pid = getpid(), .start_time = clients_start_time(getpid())};
+	uint32_t id;
+
+	(void)arg;
+	if (!tombs_may_give(served_by))
+		die("there is nothing to fold");
+	tombs_wait(served_by, take_result, &result);
+	run_jobs(served_by);
+	if (clients_attach(served_by, &peer, &id, &result) < 0)
+		die("%s", result.why);
+}
+
+/* Three, and the client if it is dead. */
+bool graves_again(struct pool *p, uint32_t client, char *why)
+{
+	struct found n;
+
+	(void)client;
+	if (!ask(p, why) || !look(p, false, &n, why))
+		return false;
+	if (!n.free || n.owners > 4)
+		FAIL("%u free ids, %u tombs of %u owners", n.free, n.tombs, n.owners);
+	return true;
+}

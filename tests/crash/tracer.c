@@ -232,6 +232,14 @@ static bool start(struct traced *t, const struct crash_case *c, bool must)
 	return true;
 }
 
+static bool is_time(const struct trace *trace)
+{
+	if (!trace->meanwhile)
+		return false;
+	return trace->meanwhile_at ? trace->n == trace->meanwhile_at
+				   : trace->steps == trace->meanwhile_step;
+}
+
 static void step_through(struct trace *trace, struct traced *t)
 {
 	uintptr_t until = (uintptr_t)peek(t, REGISTER(t, rsp));
@@ -243,7 +251,7 @@ static void step_through(struct trace *trace, struct traced *t)
 	image_take(&world.live, last);
 	coverage_hit(t->pc);
 	while (!t->ended && t->pc != until) {
-		if (trace->meanwhile && trace->n == trace->meanwhile_at) {
+		if (is_time(trace)) {
 			trace->meanwhile(trace->arg);
 			trace->meanwhile = NULL;
 			image_take(&world.live, last);
