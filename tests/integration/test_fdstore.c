@@ -160,7 +160,7 @@ Test(fdstore, another_layout_is_refused)
 			    offsetof(struct superblock, layout)),
 		     sizeof(other));
 	expect_refusal(1, "the segment kept by the service manager: layout 3, this slabd has "
-			  "layout 1");
+			  "layout 2");
 }
 
 Test(fdstore, what_is_no_segment_is_refused)
