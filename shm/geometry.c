@@ -8,8 +8,13 @@
  *
  * with m1 the slab's base, m2 the offset in the slab and k = floor(log2(stride / 16)): two objects
  * are at least 2^k refs apart, so their tags are different words, and the array is at most twice as
- * long as there are objects.  (With m1 all ones and m2 = 0 the tag would lie at a fixed place in
- * each object; the formula is the same.)
+ * long as there are objects.
+ *
+ * With m1 all ones and m2 = 0 the tag lies at a fixed place in each object's own stride.  So it is in
+ * SLABD_HWALIGN caches whose stride leaves room: nothing that another process touches shares a line
+ * with the object then, not even a neighbour's tag.  Elsewhere the array is better: a free of an
+ * object that is in no cache waits for its tag, and the array is a sixteenth of the lines.
+ * (docs/ARCHITECTURE.md has the figures of both.)
  *
  * The slab is the smallest that holds at least 8 objects and wastes at most an eighth; where none
  * does, the one with the least waste. */
@@ -50,17 +55,25 @@ static uint32_t align_of(const struct geometry_request *request)
 	return align > line ? align : line;
 }
 
-static uint64_t tags_bytes(uint32_t stride, uint32_t shift, uint64_t objects)
+static bool tags_in_slack(const struct geometry *g)
 {
-	return (((objects - 1) * (stride >> REF_SHIFT) >> shift) + 1) * sizeof(uint32_t);
+	return g->flags & GEOMETRY_HWALIGN && g->stride - g->object_size >= sizeof(slab_tag);
+}
+
+/* Of the array of tags. */
+static uint64_t tags_bytes(const struct geometry *g, uint64_t objects)
+{
+	if (tags_in_slack(g))
+		return 0;
+	return (((objects - 1) * (g->stride >> REF_SHIFT) >> g->tag_shift) + 1) * sizeof(slab_tag);
 }
 
 /* Objects of a slab: as many as leave room for their tags. */
-static uint32_t objects_in(uint32_t stride, uint32_t tag_shift, uint64_t slab_bytes)
+static uint32_t objects_in(const struct geometry *g, uint64_t slab_bytes)
 {
-	uint64_t objects = slab_bytes / stride;
+	uint64_t objects = slab_bytes / g->stride;
 
-	while (objects && objects * stride + tags_bytes(stride, tag_shift, objects) > slab_bytes)
+	while (objects && objects * g->stride + tags_bytes(g, objects) > slab_bytes)
 		objects--;
 	return (uint32_t)objects;
 }
@@ -71,14 +84,14 @@ static void choose_slab(struct geometry *geometry)
 
 	for (uint32_t shift = SLAB_SHIFT_MIN; shift <= SLAB_SHIFT_MAX; shift++) {
 		uint64_t bytes = UINT64_C(1) << shift;
-		uint32_t objects = objects_in(geometry->stride, geometry->tag_shift, bytes);
+		uint32_t objects = objects_in(geometry, bytes);
 		uint64_t waste;
 		bool good;
 
 		if (!objects)
 			continue;
 		waste = (bytes - (uint64_t)objects * geometry->stride -
-			 tags_bytes(geometry->stride, geometry->tag_shift, objects))
+			 tags_bytes(geometry, objects))
 			<< (SLAB_SHIFT_MAX - shift);
 		good = objects >= SLAB_OBJECTS_MIN && waste <= EXTENT_BYTES / SLAB_WASTE_SHARE;
 		if (good || waste < least) {
@@ -89,6 +102,20 @@ static void choose_slab(struct geometry *geometry)
 		if (good)
 			break;
 	}
+}
+
+static void place_tags(struct geometry *g)
+{
+	uint32_t slab_refs = (uint32_t)(geometry_slab_bytes(g) >> REF_SHIFT);
+
+	if (tags_in_slack(g)) {
+		g->tag_base_mask = UINT32_MAX;
+		g->tag_offset = g->stride - sizeof(slab_tag);
+		return;
+	}
+	g->tag_base_mask = ~(slab_refs - 1);
+	g->tag_mask = slab_refs - 1;
+	g->tag_offset = geometry_slab_bytes(g) - tags_bytes(g, g->objects);
 }
 
 /* Rounds by object size: a magazine is exchanged by one compare-and-swap, so the smaller the object
@@ -148,7 +175,7 @@ int geometry_make(struct geometry *ret, const struct geometry_request *request, 
 		  uint32_t max_racks, char *why, size_t why_bytes)
 {
 	struct geometry g = {0};
-	uint64_t slab_refs, most, rounds;
+	uint64_t most, rounds;
 	int r = check(request, why, why_bytes);
 
 	if (r < 0)
@@ -161,10 +188,7 @@ int geometry_make(struct geometry *ret, const struct geometry_request *request, 
 	g.tag_shift = log2_floor(g.stride >> REF_SHIFT);
 	choose_slab(&g);
 
-	slab_refs = geometry_slab_bytes(&g) >> REF_SHIFT;
-	g.tag_base_mask = ~(uint32_t)(slab_refs - 1);
-	g.tag_mask = (uint32_t)(slab_refs - 1);
-	g.tag_offset = geometry_slab_bytes(&g) - tags_bytes(g.stride, g.tag_shift, g.objects);
+	place_tags(&g);
 	g.twos = (uint32_t)__builtin_ctz(g.stride >> REF_SHIFT);
 	g.inverse = inverse_of(g.stride >> REF_SHIFT >> g.twos);
 

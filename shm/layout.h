@@ -90,7 +90,7 @@ struct geometry {
 	uint32_t tag_base_mask;	 /* m1, in refs */
 	uint32_t tag_mask;	 /* m2, in refs */
 	uint32_t tag_shift;	 /* k */
-	uint64_t tag_offset;	 /* c, in bytes */
+	uint64_t tag_offset;	 /* c, in bytes; of the slab, or of the object where m2 is 0 */
 	uint32_t twos;		 /* stride / 16 is 2^twos times an odd number, */
 	uint32_t inverse;	 /* whose inverse modulo 2^32 this is: is it an object's base? */
 };

@@ -71,7 +71,7 @@ static inline bool cache_has_ref(const struct cache_view *cache, slab_ref ref)
 	if (load_relaxed(&cache->slab_table[geometry_slab(&cache->geometry, ref) >>
 					    (UNIT_SHIFT - REF_SHIFT)]) != cache->word)
 		return false;
-	return geometry_index(&cache->geometry, ref & cache->geometry.tag_mask, &index);
+	return geometry_index(&cache->geometry, ref - geometry_slab(&cache->geometry, ref), &index);
 }
 
 /* The tag of an object of this cache. */

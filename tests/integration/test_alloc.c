@@ -37,14 +37,14 @@ static const size_t sizes[] = {1,     2,     7,	    8,	   15,	   16,	   17,	  24
 			       20000, 32768, 40000, 65536, 100000, 131071, 131072};
 
 /* All objects of a round live at once, so that any two that overlap destroy each other's content. */
-Test(alloc, contents_of_all_sizes)
+static void check_contents(uint32_t flags)
 {
 	enum { MOST = 2000, BYTES = 6 << 20 };
 	static void *objects[MOST];
 
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
 		size_t size = sizes[s], n = BYTES / size < MOST ? BYTES / size : MOST;
-		struct slabd_cache *cache = cache_of(slabd, "thing", size, 0);
+		struct slabd_cache *cache = cache_of(slabd, "thing", size, flags);
 
 		for (unsigned round = 0; round < 2; round++) {
 			for (size_t i = 0; i < n; i++) {
@@ -71,6 +71,17 @@ Test(alloc, contents_of_all_sizes)
 		cr_assert_eq(daemon_audit(&d).live, 0);
 		cr_assert_eq(slabd_cache_destroy(cache), 0, "%s", slabd_error());
 	}
+}
+
+Test(alloc, contents_of_all_sizes)
+{
+	check_contents(0);
+}
+
+/* Where the stride leaves room the tag lies right behind the last byte. */
+Test(alloc, contents_with_tags_between)
+{
+	check_contents(SLABD_HWALIGN);
 }
 
 Test(alloc, alignment)

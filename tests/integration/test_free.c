@@ -133,8 +133,7 @@ Test(free, interior_pointer)
 	cr_assert_eq(reports, 0);
 }
 
-/* Of each object size: nothing but the bases of objects is an object. */
-Test(free, interior_pointers_of_all_sizes)
+static void check_interior_pointers(uint32_t flags)
 {
 	static const size_t sizes[] = {16, 24, 48, 80, 200, 1000, 5000, 131072};
 
@@ -142,8 +141,8 @@ Test(free, interior_pointers_of_all_sizes)
 		struct slabd_cache *sized;
 		char name[16], *object;
 
-		snprintf(name, sizeof(name), "of%zu", sizes[s]);
-		sized = cache_of(slabd, name, sizes[s], 0);
+		snprintf(name, sizeof(name), "of%zu-%u", sizes[s], flags);
+		sized = cache_of(slabd, name, sizes[s], flags);
 		object = slabd_alloc(sized, 0);
 		reports = 0;
 		for (size_t i = 1; i < sizes[s]; i += 1 + sizes[s] / 997)
@@ -152,6 +151,13 @@ Test(free, interior_pointers_of_all_sizes)
 		slabd_free(sized, object);
 	}
 	reports = 0;
+}
+
+/* Of each object size: nothing but the bases of objects is an object. */
+Test(free, interior_pointers_of_all_sizes)
+{
+	check_interior_pointers(0);
+	check_interior_pointers(SLABD_HWALIGN);
 }
 
 /* A slab's tail: past the last object lie the tags. */

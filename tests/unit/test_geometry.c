@@ -31,6 +31,24 @@ static uint64_t tag_at(const struct geometry *g, slab_ref ref)
 	return (uint64_t)((char *)cache_tag(&view, ref) - view.heap);
 }
 
+/* In the object's own stride, after its last byte. */
+static void check_slack(const struct geometry *g)
+{
+	slab_ref base = (slab_ref)(EXTENT_BYTES * 3 >> REF_SHIFT);
+
+	cr_assert_eq(g->objects, geometry_slab_bytes(g) / g->stride);
+	for (uint32_t i = 0; i < g->objects; i++) {
+		slab_ref ref = base + i * (g->stride >> REF_SHIFT);
+		uint64_t at = tag_at(g, ref) - ref_offset(ref);
+		uint32_t index;
+
+		cr_assert(geometry_index(g, ref - base, &index) && index == i);
+		cr_assert(at % 4 == 0 && at >= g->object_size && at + 4 <= g->stride,
+			  "size %u stride %u: tag of object %u at %llu", g->object_size, g->stride,
+			  i, (unsigned long long)at);
+	}
+}
+
 static void check_slab(const struct geometry *g)
 {
 	uint64_t slab = geometry_slab_bytes(g), before = 0;
@@ -41,7 +59,7 @@ static void check_slab(const struct geometry *g)
 		uint64_t at = tag_at(g, ref) - ref_offset(base);
 		uint32_t index;
 
-		if (!geometry_index(g, ref & g->tag_mask, &index) || index != i ||
+		if (!geometry_index(g, ref - base, &index) || index != i ||
 		    geometry_slab(g, ref) != base || at % 4 ||
 		    at < (uint64_t)g->objects * g->stride || at + 4 > slab || (i && at <= before))
 			cr_assert_fail(
@@ -69,7 +87,10 @@ static void check_geometry(const struct geometry *g, uint32_t size, uint32_t ali
 	cr_assert(g->magazine_bytes == 64 ||
 		  g->capacity > magazine_rounds_max(g->magazine_bytes / 2));
 	cr_assert_leq(g->magazine_bytes, 1024);
-	check_slab(g);
+	if (g->flags & GEOMETRY_HWALIGN && g->stride >= size + 4)
+		check_slack(g);
+	else
+		check_slab(g);
 }
 
 /* ---------------------------------------------------------------- the choice of a slab */

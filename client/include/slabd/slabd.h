@@ -45,9 +45,12 @@ extern "C" {
 #define SLABD_NOWAIT 0x2u /* never wait for slabd: NULL, ENOMEM when no magazine is at hand */
 
 /* Flags of a cache. */
-#define SLABD_RECLAIM	0x1u /* objects die with the process that owns them */
-#define SLABD_STRICT	0x2u /* every free is a compare-and-swap: no window, some ns more */
-#define SLABD_HWALIGN	0x4u /* align to cache lines, as the kernel's SLAB_HWCACHE_ALIGN */
+#define SLABD_RECLAIM 0x1u /* objects die with the process that owns them */
+#define SLABD_STRICT  0x2u /* every free is a compare-and-swap: no window, some ns more */
+/* Align to cache lines, as the kernel's SLAB_HWCACHE_ALIGN.  Where that leaves 4 bytes behind an object
+ * the tag lies there, on lines that nobody else's objects or tags share: for objects that pass between
+ * processes. */
+#define SLABD_HWALIGN	0x4u
 #define SLABD_EXCLUSIVE 0x8u /* create: -EEXIST if the name exists */
 
 struct slabd;		       /* an attachment of this process to a segment */
