@@ -18,14 +18,14 @@
 #include "tests/support/daemon_fixture.h"
 #include "tests/support/wire.h"
 
-#define OBJECTS	    12000u /* of each who dies: the first is left alone, so that its tomb stays */
-#define DEATHS	    24u
-#define MEETINGS    6u	 /* more deaths where the worker was seldom killed within a fold */
-#define DEATHS_MOST 120u /* for which the heap has room */
-#define KILLS	    2u	 /* in one round */
-#define KILLS_MOST  12u	 /* slabd takes its time over workers that die one after the other */
-#define TAKES	    (OBJECTS / 20)
-#define SIZE	    64u
+#define OBJECTS	    100000u /* of each who dies: the first is left alone, so that its tomb stays */
+#define DEATHS	    16u
+#define MEETINGS    4u	/* more deaths where the worker was seldom killed within a fold */
+#define DEATHS_MOST 40u /* for which the heap has room */
+#define KILLS	    2u	/* in one round */
+#define KILLS_MOST  8u	/* slabd takes its time over workers that die one after the other */
+#define TAKES	    2000u
+#define SIZE	    16u
 
 struct page {
 	slabd_handle handles[DEATHS_MOST][OBJECTS];
@@ -105,11 +105,12 @@ static void take_one(struct watcher *w)
 		take(w, death, i);
 }
 
+/* One of those that come first in the heap, so that there is something left to be done after it. */
 static void note_owners(struct watcher *w)
 {
 	for (unsigned death = 0; death < page->deaths; death++) {
 		do
-			w->at[death] = (unsigned)(race_random(&w->seed) % OBJECTS);
+			w->at[death] = (unsigned)(race_random(&w->seed) % (OBJECTS / 4));
 		while (page->taken[death][w->at[death]]);
 		w->owner[death] = owner_of(w, death, w->at[death]);
 	}
@@ -158,7 +159,7 @@ static void kill_worker(struct watcher *w)
 /* Until the client that is to die next has got in. */
 static void watch(struct watcher *w, unsigned arrived)
 {
-	unsigned most = (unsigned)(race_random(&w->seed) % (KILLS + 1));
+	unsigned most = 1 + (unsigned)(race_random(&w->seed) % KILLS);
 
 	w->kills = 0;
 	w->takes = 0;
