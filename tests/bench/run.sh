@@ -57,9 +57,9 @@ modes="THP $(chosen $thp/enabled), for shared memory $(chosen $thp/shmem_enabled
 load_now() { cut -d ' ' -f 1-3 /proc/loadavg; }
 load=$(load_now)
 
-fresh_slabd() {
+fresh_slabd() { # [MiB]
 	stop_slabd
-	"$SLABD_BIN" --socket "$SLABD_ADDRESS" --size 2G >"$dir/slabd.log" 2>&1 &
+	"$SLABD_BIN" --socket "$SLABD_ADDRESS" --size "${1:-2048}M" >"$dir/slabd.log" 2>&1 &
 	SLABD_PID=$!
 	export SLABD_PID
 	"$SLABCTL_BIN" ping --wait=10 >/dev/null && return
@@ -135,6 +135,10 @@ fi
 if wants W9; then
 	fresh_slabd
 	part growth bench_growth "${options[@]}"
+	for mib in 64 512 8192; do
+		fresh_slabd $mib
+		BENCH_HEAP_MIB=$mib part "growth_heap_$mib" bench_growth "${options[@]}"
+	done
 fi
 wants counts && counts
 if [ $json = no ]; then echo "load at the end: $(load_now)"; else printf ',\n"load_at_end":"%s"}\n' "$(load_now)"; fi
