@@ -136,8 +136,13 @@ struct crash_case {
 extern const struct crash_case recovery_by_worker, recovery_by_restart;
 extern uint32_t recovery_client;
 
-extern const struct crash_case client_cases[], worker_cases[], tomb_cases[];
-extern const unsigned client_cases_n, worker_cases_n, tomb_cases_n;
+extern const struct crash_case client_cases[], tomb_cases[];
+extern const struct crash_case refill_cases[], cache_cases[], worker_cases[];
+extern const unsigned client_cases_n, tomb_cases_n;
+extern const unsigned refill_cases_n, cache_cases_n, worker_cases_n;
+
+/* The nth of refill_cases, cache_cases, worker_cases; NULL: there are no more. */
+const struct crash_case *worker_case(unsigned nth);
 
 /* tomb_cases.c: what a fold is for that comes between two steps of a client: an image with three tombs,
  * where the id is free that the client will have; the fold as a victim; all of it, and somebody new who

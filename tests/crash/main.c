@@ -66,6 +66,14 @@ static void add_tasks(void (*suite)(const struct crash_case *c, unsigned sample)
 			tasks[tasks_n++] = (struct task){suite, &cases[i]};
 }
 
+static void add_worker_tasks(void (*suite)(const struct crash_case *c, unsigned sample),
+			     enum kind kind, const struct choice *choice)
+{
+	add_tasks(suite, refill_cases, refill_cases_n, kind, choice);
+	add_tasks(suite, cache_cases, cache_cases_n, kind, choice);
+	add_tasks(suite, worker_cases, worker_cases_n, kind, choice);
+}
+
 /* On one CPU: tracer and victim take turns, and waking the other one there is quickest. */
 static void pin(int job)
 {
@@ -140,7 +148,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	coverage_open();
 	if (has(suite, "recovery")) { /* the longest first */
-		add_tasks(suite_recovery, worker_cases, worker_cases_n, DEEP, &choice);
+		add_worker_tasks(suite_recovery, DEEP, &choice);
 		add_tasks(suite_recovery, tomb_cases, tomb_cases_n, DEEP, &choice);
 		add_tasks(suite_recovery, client_cases, client_cases_n, DEEP, &choice);
 	}
@@ -152,7 +160,7 @@ int main(int argc, char **argv)
 		add_tasks(suite_folds, client_cases, client_cases_n, ORPHAN, &choice);
 	if (has(suite, "kill")) {
 		add_tasks(suite_single, client_cases, client_cases_n, ANY, &choice);
-		add_tasks(suite_single, worker_cases, worker_cases_n, ANY, &choice);
+		add_worker_tasks(suite_single, ANY, &choice);
 		add_tasks(suite_single, tomb_cases, tomb_cases_n, ANY, &choice);
 	}
 	for (unsigned i = 0; i < jobs; i++)

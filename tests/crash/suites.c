@@ -137,6 +137,7 @@ static void kill_pair(struct sum *sum, const struct trace *outer, const struct c
 
 void suite_pairs(const struct crash_case *first, unsigned sample)
 {
+	const struct crash_case *second;
 	double began = seconds();
 	struct trace outer = {0};
 	struct sum sum = {0};
@@ -145,9 +146,9 @@ void suite_pairs(const struct crash_case *first, unsigned sample)
 	for (unsigned k = 0; k < client_cases_n; k++)
 		if (client_cases[k].core)
 			kill_pair(&sum, &outer, &client_cases[k], sample);
-	for (unsigned k = 0; k < worker_cases_n; k++)
-		if (worker_cases[k].core)
-			kill_pair(&sum, &outer, &worker_cases[k], sample);
+	for (unsigned k = 0; (second = worker_case(k)); k++)
+		if (second->core)
+			kill_pair(&sum, &outer, second, sample);
 	tell("pairs", first->name, sum.steps, sum.states, sum.failures, began);
 	trace_free(&outer);
 }
@@ -207,6 +208,7 @@ static void go_on_after(struct sum *sum, const struct crash_case *c, const char 
 
 void suite_meanwhile(const struct crash_case *c, unsigned sample)
 {
+	const struct crash_case *worker;
 	double began = seconds();
 	struct trace outer = {0};
 	struct sum sum = {0};
@@ -216,11 +218,10 @@ void suite_meanwhile(const struct crash_case *c, unsigned sample)
 		go_on(&sum, c, world.base,
 		      &(struct trace){.meanwhile = restart, .meanwhile_at = at});
 	for (uint32_t at = 1; at < outer.n; at += (sample + 1) / 2)
-		for (unsigned k = 0; k < worker_cases_n; k++)
-			for (uint32_t i = 2; worker_cases[k].core && i < 20; i += 2 + 2 * sample)
-				go_on_after(
-					&sum, c, world.base, at,
-					(struct meanwhile){.worker = &worker_cases[k], .at = i});
+		for (unsigned k = 0; (worker = worker_case(k)); k++)
+			for (uint32_t i = 2; worker->core && i < 20; i += 2 + 2 * sample)
+				go_on_after(&sum, c, world.base, at,
+					    (struct meanwhile){.worker = worker, .at = i});
 	tell("meanwhile", c->name, sum.steps, sum.states, sum.failures, began);
 	trace_free(&outer);
 }
