@@ -1,24 +1,14 @@
 /* Caches come and go, as victims: create, open, close, destroy. */
 #include "tests/crash/worker_shapes.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
 #include "daemon/clients.h"
-#include "daemon/extent.h"
-#include "daemon/orphans.h"
-#include "daemon/reap.h"
 #include "daemon/refill.h"
 #include "daemon/release.h"
-#include "daemon/settings.h"
-#include "daemon/slab.h"
-#include "daemon/stats.h"
 
 static const struct geometry_request made_anew = {
 	.object_size = OBJECT_BYTES, .magazine = ROUNDS, .flags = GEOMETRY_EXCLUSIVE};
-
-/* ---------------------------------------------------------------- caches come and go */
 
 static void do_create(void)
 {

@@ -2,19 +2,13 @@
  * drains, racks, the reaper. */
 #include "tests/crash/worker_shapes.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#include "daemon/clients.h"
+
 #include "daemon/extent.h"
-#include "daemon/orphans.h"
 #include "daemon/reap.h"
 #include "daemon/refill.h"
-#include "daemon/release.h"
 #include "daemon/settings.h"
 #include "daemon/slab.h"
-#include "daemon/stats.h"
 
 static void take_shrunk(void *arg, const struct result *got, uint64_t bytes)
 {

@@ -6,14 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
 #include "daemon/clients.h"
-#include "daemon/extent.h"
 #include "daemon/orphans.h"
-#include "daemon/reap.h"
 #include "daemon/refill.h"
-#include "daemon/release.h"
-#include "daemon/settings.h"
-#include "daemon/slab.h"
 #include "daemon/stats.h"
 
 /* ---------------------------------------------------------------- shapes */
