@@ -222,7 +222,7 @@ Test(hostile, catalog_is_read_only)
 
 static void raise_counts(const struct slabd_cache *cache)
 {
-	for (uint32_t i = 0; i < RACK_MAGAZINES; i++) {
+	for (uint32_t i = 0; i < depot_magazines(&cache->view); i++) {
 		struct magazine *magazine = depot_magazine(&cache->view, i);
 
 		if (magazine && owner_state(load_relaxed(&magazine->owner)) == MAGAZINE_FULL)
