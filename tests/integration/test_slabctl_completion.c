@@ -15,7 +15,7 @@ static const char *const shells[] = {"bash", "zsh", "fish"};
 static char script[3][128];
 static struct ctl_daemon daemon_;
 
-/* Their scripts in files, and slabctl in PATH. */
+/* Their scripts in files of this test's own (tests run side by side), and slabctl in PATH. */
 static void write_scripts(void)
 {
 	const char *program = getenv("SLABCTL_BIN");
@@ -27,8 +27,8 @@ static void write_scripts(void)
 
 		cr_assert_eq(run->code, 0);
 		cr_assert_str_empty(run->error);
-		snprintf(script[i], sizeof(script[i]), "%s/slabctl.%s", getenv("TMPDIR"),
-			 shells[i]);
+		snprintf(script[i], sizeof(script[i]), "%s/slabctl-%d.%s", getenv("TMPDIR"),
+			 (int)getpid(), shells[i]);
 		file = fopen(script[i], "w");
 		cr_assert_not_null(file);
 		fputs(run->out, file);
