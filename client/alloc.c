@@ -365,12 +365,24 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 
 /* ---------------------------------------------------------------- free */
 
+/* An object that anybody may own, or something that needs another look. */
 static __attribute__((noinline)) void free_any(struct slabd_cache *cache, void *object)
 {
-	if (slabd_fast_give_any(cache, object))
-		PROBE2(free, cache, object);
-	else
-		free_slow(cache, object);
+	struct slabd_fast_magazine *magazine;
+	slabd_fast_word *tag;
+	uint64_t n, ref;
+	uint32_t seen;
+
+	magazine = slabd_fast_begin(cache, object, &n, &ref);
+	if (magazine) {
+		tag = slabd_fast_tag(&cache->fast, object);
+		if (slabd_fast_own(thread_slot(cache), tag, &seen)) {
+			slabd_fast_add(magazine, n, (uint32_t)ref, tag, slabd_fast_retired(seen));
+			PROBE2(free, cache, object);
+			return;
+		}
+	}
+	free_slow(cache, object);
 }
 
 void slabd_free(struct slabd_cache *cache, void *object)

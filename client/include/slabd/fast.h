@@ -193,7 +193,8 @@ slabd_fast_begin(struct slabd_cache *cache, const void *object, uint64_t *n, uin
 	return magazine;
 }
 
-/* Pushes an object of this process's; false, and nothing happened, if this needs another look. */
+/* Pushes an object of this process's; false, and nothing happened, if this needs another look: another's
+ * is left to the library, since the line that its claim waits for costs more than a call. */
 SLABD_FAST_INLINE bool slabd_fast_give(struct slabd_cache *cache, void *object)
 {
 	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
@@ -211,26 +212,6 @@ SLABD_FAST_INLINE bool slabd_fast_give(struct slabd_cache *cache, void *object)
 	if (__builtin_expect(generation >= 0xffffu, 0)) /* it is not mine, or begins anew */
 		return false;
 	slabd_fast_add(magazine, n, (uint32_t)ref, tag, (1u << 16) + generation + 1);
-	return true;
-}
-
-/* The same for an object that anybody may own; not inlined: the line that the claim waits for costs
- * more than a call. */
-SLABD_FAST_INLINE bool slabd_fast_give_any(struct slabd_cache *cache, void *object)
-{
-	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
-	struct slabd_fast_magazine *magazine;
-	slabd_fast_word *tag;
-	uint64_t n, ref;
-	uint32_t seen;
-
-	magazine = slabd_fast_begin(cache, object, &n, &ref);
-	if (!magazine)
-		return false;
-	tag = slabd_fast_tag(fast, object);
-	if (!slabd_fast_own(slabd_fast_slot(cache), tag, &seen))
-		return false;
-	slabd_fast_add(magazine, n, (uint32_t)ref, tag, slabd_fast_retired(seen));
 	return true;
 }
 
