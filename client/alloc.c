@@ -19,16 +19,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "client/fetch.h"
 #include "client/internal.h"
 #define SLABD_PROBES_FAST
 #include "shm/probe.h"
 
 #define LOW_WATER 4 /* full magazines left in the depot, below which slabd is told */
-
-/* A cache of so many racks is larger than a CPU's own caches: what the depot hands out is cold.  With
- * objects of a line or less it does not pay: docs/ARCHITECTURE.md has the figures. */
-#define FETCH_RACKS  8
-#define FETCH_STRIDE (2 * CACHE_LINE)
 
 #define COLD __attribute__((noinline, cold))
 
@@ -53,6 +49,7 @@ static void swap_magazines(struct slabd_fast_slot *slot)
 	slot->loaded_index = slot->previous_index;
 	slot->previous = loaded;
 	slot->previous_index = index;
+	slot->pause = 0;
 }
 
 /* A claimed magazine becomes loaded, loaded becomes previous, previous goes to the depot. */
@@ -74,6 +71,7 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 	slot->previous_index = slot->loaded_index;
 	slot->loaded = claim.magazine;
 	slot->loaded_index = claim.index;
+	slot->pause = 0;
 	PROBE3(claim, cache->name, n, slot->me);
 	if (!back)
 		return;
@@ -81,6 +79,7 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 	if (magazine_count(back)) {
 		add_relaxed(&counters->frees, magazine_count(back));
 		slot->full_cursor = back_index;
+		fetch_put(slot);
 	} else {
 		slot->empty_cursor = back_index;
 	}
@@ -89,21 +88,11 @@ static void load_claimed(struct slabd_cache *cache, struct slabd_fast_slot *slot
 
 /* ---------------------------------------------------------------- alloc, slow tiers */
 
-/* Asks for what the next allocs will touch, all at once, so that the misses overlap. */
-static void fetch_rounds(const struct slabd_cache *cache, struct magazine *magazine)
-{
-	for (uint32_t n = magazine_count(magazine); n; n--) {
-		void *object =
-			ref_address(cache->view.heap, load_relaxed(&magazine->rounds[n - 1]));
-
-		__builtin_prefetch(slabd_fast_tag(&cache->fast, object), 1);
-		__builtin_prefetch(object, 1);
-	}
-}
-
-/* Makes the loaded magazine one with rounds, without slabd: false if the depot is dry. */
+/* Makes the loaded magazine one with rounds that may be taken, without slabd: false if the depot is dry. */
 static bool load_rounds(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 {
+	if (count_of(slot->loaded))
+		fetch_more(cache, slot);
 	while (!count_of(slot->loaded)) {
 		struct claim claim;
 
@@ -116,9 +105,7 @@ static bool load_rounds(struct slabd_cache *cache, struct slabd_fast_slot *slot)
 		if (!claim.magazine)
 			return false;
 		load_claimed(cache, slot, claim);
-		if (cache->view.geometry.stride >= FETCH_STRIDE &&
-		    load_relaxed(&cache->view.desc->racks) >= FETCH_RACKS)
-			fetch_rounds(cache, claim.magazine);
+		fetch_claimed(cache, slot);
 		if (load_relaxed(&cache->view.control->rung) == 0 &&
 		    depot_low(&cache->view, LOW_WATER, slot->full_cursor))
 			refill_ring(cache, false);

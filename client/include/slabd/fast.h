@@ -51,7 +51,11 @@ struct slabd_fast_slot {
 	uint32_t me;
 	uint32_t loaded_index, previous_index;
 	uint32_t full_cursor, empty_cursor;
-	uint32_t reserved[4];
+	uint32_t
+		pause; /* with no more rounds than these loaded, the library fetches some: client/fetch.c */
+	uint32_t put;  /* magazines with rounds that the thread has put and not claimed again, */
+	uint32_t warm; /* and those of them whose objects it has touched of late */
+	uint32_t reserved;
 };
 
 struct slabd_fast_magazine {
@@ -114,7 +118,7 @@ SLABD_FAST_INLINE bool slabd_fast_find(const struct slabd_fast_cache *fast, cons
 	return (product >> fast->twos | product << (-fast->twos & 31)) <= fast->last;
 }
 
-/* Pops a round; NULL if the loaded magazine has none. */
+/* Pops a round; NULL if the loaded magazine has none, or cold ones. */
 SLABD_FAST_INLINE void *slabd_fast_take(struct slabd_cache *cache)
 {
 	const struct slabd_fast_cache *fast = (const struct slabd_fast_cache *)(const void *)cache;
@@ -127,7 +131,7 @@ SLABD_FAST_INLINE void *slabd_fast_take(struct slabd_cache *cache)
 	if (__builtin_expect(!magazine, 0))
 		return NULL;
 	n = SLABD_FAST_LOAD(&magazine->count);
-	if (__builtin_expect(!n, 0))
+	if (__builtin_expect(n <= slot->pause, 0))
 		return NULL;
 	object = slabd_fast_object(fast, SLABD_FAST_LOAD(&magazine->rounds[n - 1]));
 	tag = slabd_fast_tag(fast, object);
