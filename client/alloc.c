@@ -243,11 +243,6 @@ size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, voi
 
 /* ---------------------------------------------------------------- free, slow tiers */
 
-static bool is_mine(const struct slabd_fast_slot *slot, uint32_t tag)
-{
-	return (tag ^ slot->mine) <= TAG_GENERATION;
-}
-
 static slabd_fast_word *tag_of(const struct slabd_cache *cache, slab_ref ref)
 {
 	return slabd_fast_tag(&cache->fast, ref_address(cache->view.heap, ref));
@@ -291,7 +286,7 @@ static bool claim_for_free(const struct slabd_fast_slot *slot, slabd_fast_word *
 	uint32_t seen = SLABD_FAST_LOAD(tag);
 
 	while (tag_state(seen) == TAG_LIVE) {
-		if (is_mine(slot, seen)) {
+		if (slabd_fast_own(slot, seen)) {
 			if (!room) /* listed objects must not look live */
 				SLABD_FAST_STORE(
 					tag, tag_make(slot->me, TAG_FREEING, tag_generation(seen)));
@@ -355,6 +350,7 @@ static COLD void free_slow(struct slabd_cache *cache, void *object)
 /* An object that anybody may own, or something that needs another look. */
 static __attribute__((noinline)) void free_any(struct slabd_cache *cache, void *object)
 {
+	const struct slabd_fast_slot *slot = thread_slot(cache);
 	struct slabd_fast_magazine *magazine;
 	slabd_fast_word *tag;
 	uint64_t n, ref;
@@ -363,7 +359,8 @@ static __attribute__((noinline)) void free_any(struct slabd_cache *cache, void *
 	magazine = slabd_fast_begin(cache, object, &n, &ref);
 	if (magazine) {
 		tag = slabd_fast_tag(&cache->fast, object);
-		if (slabd_fast_own(thread_slot(cache), tag, &seen)) {
+		seen = SLABD_FAST_LOAD(tag);
+		if (slabd_fast_own(slot, seen) || slabd_fast_claim(slot, tag, &seen)) {
 			slabd_fast_add(magazine, n, (uint32_t)ref, tag, slabd_fast_retired(seen));
 			PROBE2(free, cache, object);
 			return;

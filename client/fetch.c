@@ -24,24 +24,16 @@
 #define FETCH_LEAD   8u
 #define FETCH_WARM   16u /* magazines of the thread's own that are taken for warm */
 
-/* To write to, so that a line of another processor's makes one trip, not two; gcc would make it a prefetch
- * to read from. */
-#ifdef __x86_64__
-#define FETCHING __attribute__((noinline, target("prfchw")))
-#else
-#define FETCHING __attribute__((noinline))
-#endif
-
 /* Rounds [low, high), from the top down. */
-static FETCHING void fetch_rounds(const struct slabd_cache *cache, struct magazine *magazine,
-				  uint32_t low, uint32_t high)
+static void fetch_rounds(const struct slabd_cache *cache, struct magazine *magazine, uint32_t low,
+			 uint32_t high)
 {
 	for (uint32_t n = high; n > low; n--) {
 		void *object =
 			ref_address(cache->view.heap, load_relaxed(&magazine->rounds[n - 1]));
 
-		__builtin_prefetch(slabd_fast_tag(&cache->fast, object), 1);
-		__builtin_prefetch(object, 1);
+		slabd_fast_fetch(slabd_fast_tag(&cache->fast, object));
+		slabd_fast_fetch(object);
 	}
 }
 
@@ -70,13 +62,13 @@ static struct magazine *next_magazine(const struct slabd_cache *cache,
 }
 
 /* Its header and the lines of its first rounds. */
-static FETCHING void fetch_header(const struct slabd_cache *cache, struct magazine *magazine)
+static void fetch_header(const struct slabd_cache *cache, struct magazine *magazine)
 {
 	const uint32_t *top = (const uint32_t *)&magazine->rounds[cache->view.geometry.capacity];
 
-	__builtin_prefetch(magazine, 1);
-	__builtin_prefetch(top - 1, 1);
-	__builtin_prefetch(top - some(cache), 1);
+	slabd_fast_fetch(magazine);
+	slabd_fast_fetch(top - 1);
+	slabd_fast_fetch(top - some(cache));
 }
 
 void fetch_more(const struct slabd_cache *cache, struct slabd_fast_slot *slot)

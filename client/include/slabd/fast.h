@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 #define SLABD_FAST_LAYOUT 2u
+#define SLABD_FAST_AHEAD  8u /* of another's objects in a bulk */
 
 #define SLABD_FAST_INLINE      static inline __attribute__((always_inline, unused))
 #define SLABD_FAST_LIKELY(x)   __builtin_expect(!!(x), 1)
@@ -99,6 +100,16 @@ SLABD_FAST_INLINE uint32_t slabd_fast_generation(const slabd_fast_word *tag)
 	return SLABD_FAST_LOAD(tag) & 0xffffu;
 }
 
+/* Asks for a line to write to: one trip if another processor has it, where a load and a store make two. */
+SLABD_FAST_INLINE void slabd_fast_fetch(const void *line)
+{
+#ifdef __x86_64__
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line)); /* gcc would only read */
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
+
 /* Is it an object's address?  Then *ret is its ref.  A multiple of the stride, multiplied by the inverse
  * of the stride's odd part and rotated by its twos, is the object's index; whatever is none becomes
  * larger than any index (geometry_index of shm/geometry.h has the source). */
@@ -160,13 +171,10 @@ SLABD_FAST_INLINE uint32_t slabd_fast_retired(uint32_t seen)
 	return 1u << 16 | ((seen + 1) & 0xffffu);
 }
 
-/* LIVE(me), so that a free may begin?  If not, then made FREEING(me). */
-SLABD_FAST_INLINE bool slabd_fast_own(const struct slabd_fast_slot *slot, slabd_fast_word *tag,
-				      uint32_t *seen)
+/* LIVE(me), so that a free may begin? */
+SLABD_FAST_INLINE bool slabd_fast_own(const struct slabd_fast_slot *slot, uint32_t seen)
 {
-	*seen = SLABD_FAST_LOAD(tag);
-	return __builtin_expect((*seen ^ slot->mine) <= 0xffffu, 1) ||
-	       slabd_fast_claim(slot, tag, seen);
+	return __builtin_expect((seen ^ slot->mine) <= 0xffffu, 1);
 }
 
 /* Into a magazine with room for round n; tag was LIVE(me) or FREEING(me). */
@@ -249,7 +257,9 @@ SLABD_FAST_INLINE size_t slabd_fast_take_many(struct slabd_cache *cache, size_t 
 }
 
 /* Pushes into one magazine: how many entries were dealt with; stops at the first that needs another
- * look.  Round and tag are stored an object at a time, so an entry that stands there twice is seen. */
+ * look.  Round and tag are stored an object at a time, so an entry that stands there twice is seen.
+ * What others own is claimed by one CAS each, which nothing overtakes: so the lines of the next few are
+ * asked for before. */
 SLABD_FAST_INLINE size_t slabd_fast_give_many(struct slabd_cache *cache, size_t n,
 					      void *const *objects)
 {
@@ -258,7 +268,7 @@ SLABD_FAST_INLINE size_t slabd_fast_give_many(struct slabd_cache *cache, size_t 
 	const struct slabd_fast_slot mine = *slot;
 	struct slabd_fast_magazine *magazine = (struct slabd_fast_magazine *)mine.loaded;
 	uint32_t count = magazine ? SLABD_FAST_LOAD(&magazine->count) : 0;
-	size_t room, done = 0;
+	size_t room, done = 0, ahead = 0;
 
 	if (!magazine || count >= mine.capacity)
 		return 0;
@@ -271,8 +281,14 @@ SLABD_FAST_INLINE size_t slabd_fast_give_many(struct slabd_cache *cache, size_t 
 		if (__builtin_expect(!slabd_fast_find(&fast, objects[done], &ref), 0))
 			break;
 		tag = slabd_fast_tag(&fast, objects[done]);
-		if (__builtin_expect(!slabd_fast_own(&mine, tag, &seen), 0))
-			break;
+		seen = SLABD_FAST_LOAD(tag);
+		if (!slabd_fast_own(&mine, seen)) {
+			ahead = ahead > done ? ahead : done + 1;
+			for (; ahead < n && ahead <= done + SLABD_FAST_AHEAD; ahead++)
+				slabd_fast_fetch(slabd_fast_tag(&fast, objects[ahead]));
+			if (!slabd_fast_claim(&mine, tag, &seen))
+				break;
+		}
 		SLABD_FAST_STORE(&magazine->rounds[count + done], (uint32_t)ref);
 		SLABD_FAST_STEP();
 		SLABD_FAST_STORE(tag, slabd_fast_retired(seen));

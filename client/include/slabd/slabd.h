@@ -143,7 +143,8 @@ int slabd_free_handle(struct slabd_cache *cache, slabd_handle handle);
 size_t slabd_alloc_bulk(struct slabd_cache *cache, unsigned flags, size_t n, void **objects);
 
 /* Frees n objects; NULLs among them are fine.  Bad entries are refused, one report each, and the rest
- * are freed. */
+ * are freed.  For objects that come from a process on another processor this costs a fraction of so many
+ * slabd_free: a free waits for the object's tag to make the way, a bulk for several at once. */
 void slabd_free_bulk(struct slabd_cache *cache, size_t n, void *const *objects);
 
 /* ---------------------------------------------------------------- handles */
