@@ -141,8 +141,10 @@ extern const struct crash_case refill_cases[], cache_cases[], worker_cases[];
 extern const unsigned client_cases_n, tomb_cases_n;
 extern const unsigned refill_cases_n, cache_cases_n, worker_cases_n;
 
-/* The nth of refill_cases, cache_cases, worker_cases; NULL: there are no more. */
+/* cases.c: the nth of all tables in which this one is killed; NULL: there are no more. */
+const struct crash_case *client_case(unsigned nth);
 const struct crash_case *worker_case(unsigned nth);
+const struct crash_case *tomb_case(unsigned nth); /* a worker, folding */
 
 /* tomb_cases.c: what a fold is for that comes between two steps of a client: an image with three tombs,
  * where the id is free that the client will have; the fold as a victim; all of it, and somebody new who
