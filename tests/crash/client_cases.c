@@ -14,10 +14,8 @@
 #define MOST 64u
 
 /* Of the victim. */
-static struct slabd *me;
-static struct slabd_cache *cache;
 static void *objects[MOST];
-static unsigned n;
+static unsigned objects_n;
 static struct claim hogged[2 * RACK_MAGAZINES];
 static unsigned hogged_n;
 
@@ -25,15 +23,16 @@ static unsigned hogged_n;
 
 static void attach_to(int which)
 {
-	if (slabd_attach(&me, "crash") < 0 || slabd_cache_open(me, cache_names[which], &cache) < 0)
+	if (slabd_attach(&me, "crash") < 0 ||
+	    slabd_cache_open(me, cache_names[which], &my_cache) < 0)
 		die("victim: %s", slabd_error());
 }
 
 static void take(unsigned wanted)
 {
 	for (; wanted; wanted--) {
-		objects[n] = slabd_alloc(cache, 0);
-		if (!objects[n++])
+		objects[objects_n] = slabd_alloc(my_cache, 0);
+		if (!objects[objects_n++])
 			die("victim: %s", slabd_error());
 	}
 }
@@ -41,23 +40,23 @@ static void take(unsigned wanted)
 static void give(unsigned wanted)
 {
 	for (; wanted; wanted--)
-		slabd_free(cache, objects[--n]);
+		slabd_free(my_cache, objects[--objects_n]);
 }
 
 /* Everything that can be had; with flags 0 until the heap is full. */
 static void take_all(unsigned flags)
 {
-	while ((objects[n] = slabd_alloc(cache, flags)))
-		n++;
+	while ((objects[objects_n] = slabd_alloc(my_cache, flags)))
+		objects_n++;
 }
 
 static void *object_by(uint32_t owner, unsigned nth)
 {
-	slab_ref ref = object_of(&world.live, (int)cache->view.id - 1, owner, nth);
+	slab_ref ref = object_of(&world.live, (int)my_cache->view.id - 1, owner, nth);
 
 	if (ref == REF_NONE)
 		die("victim: client %u has not so many objects", owner);
-	return ref_address(cache->view.heap, ref);
+	return ref_address(my_cache->view.heap, ref);
 }
 
 static void *theirs(unsigned nth)
@@ -71,7 +70,7 @@ static void hog(uint32_t state, uint32_t count_max)
 	uint32_t cursor = 0;
 
 	while (hogged_n < sizeof(hogged) / sizeof(*hogged)) {
-		struct claim claim = depot_claim(&cache->view, state, thread_slot(cache)->me,
+		struct claim claim = depot_claim(&my_cache->view, state, thread_slot(my_cache)->me,
 						 count_max, &cursor);
 
 		if (!claim.magazine)
@@ -83,7 +82,7 @@ static void hog(uint32_t state, uint32_t count_max)
 static void unhog(void)
 {
 	hogged_n--;
-	depot_put(&cache->view, hogged[hogged_n].index, hogged[hogged_n].magazine);
+	depot_put(&my_cache->view, hogged[hogged_n].index, hogged[hogged_n].magazine);
 }
 
 static void be_impatient(void)
@@ -101,22 +100,22 @@ static void front(void *object)
 
 static void do_alloc(void)
 {
-	slabd_alloc(cache, 0);
+	slabd_alloc(my_cache, 0);
 }
 
 static void do_alloc_nowait(void)
 {
-	slabd_alloc(cache, SLABD_NOWAIT);
+	slabd_alloc(my_cache, SLABD_NOWAIT);
 }
 
 static void do_alloc_zero(void)
 {
-	slabd_alloc(cache, SLABD_ZERO);
+	slabd_alloc(my_cache, SLABD_ZERO);
 }
 
 static void do_alloc_badly(void)
 {
-	slabd_alloc(cache, 0x80);
+	slabd_alloc(my_cache, 0x80);
 }
 
 static void plain(void)
@@ -239,7 +238,7 @@ static void *other_thread(void *arg)
 	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&lock->__data.__lock, __ATOMIC_ACQUIRE) != 2) /* somebody waits */
 		sched_yield();
-	store_relaxed(&cache->refilled, load_relaxed(&cache->refilled) + 1);
+	store_relaxed(&my_cache->refilled, load_relaxed(&my_cache->refilled) + 1);
 	pthread_mutex_unlock(lock);
 	return NULL;
 }
@@ -262,17 +261,17 @@ static void plain_racks(void)
 	plain();
 	take(ROUNDS);
 	store_relaxed(&process->threads, 4 * RACK_MAGAZINES);
-	if (refill_wait(cache, 1, clock_deadline()) < 0)
+	if (refill_wait(my_cache, 1, clock_deadline()) < 0)
 		die("victim: %s", slabd_error());
-	thread_slot(cache)->full_cursor =
-		(load_relaxed(&cache->view.desc->racks) - 1) * RACK_MAGAZINES;
+	thread_slot(my_cache)->full_cursor =
+		(load_relaxed(&my_cache->view.desc->racks) - 1) * RACK_MAGAZINES;
 }
 
 /* Its cursor leads past the end: the racks are fewer than they were. */
 static void plain_lost_cursor(void)
 {
 	plain_3();
-	thread_slot(cache)->full_cursor = 1000 * RACK_MAGAZINES;
+	thread_slot(my_cache)->full_cursor = 1000 * RACK_MAGAZINES;
 }
 
 /* Another one has claimed what a hint promises: here the hint is stale. */
@@ -281,7 +280,7 @@ static void plain_stale_hint(void)
 	plain_3();
 	hog(MAGAZINE_FULL, UINT32_MAX);
 	for (uint32_t i = 0; i < hogged_n; i++)
-		or_relaxed(&cache->view.hints[MAGAZINE_FULL][0],
+		or_relaxed(&my_cache->view.hints[MAGAZINE_FULL][0],
 			   UINT64_C(1) << hogged[i].index % RACK_MAGAZINES);
 }
 
@@ -297,12 +296,12 @@ static void plain_hostile_count(void)
 
 static void do_free(void)
 {
-	slabd_free(cache, objects[0]);
+	slabd_free(my_cache, objects[0]);
 }
 
 static void do_free_null(void)
 {
-	slabd_free(cache, NULL);
+	slabd_free(my_cache, NULL);
 }
 
 /* loaded is full, previous has room */
@@ -330,16 +329,16 @@ static void plain_no_empty(void)
 	void *loaded;
 
 	plain_both_full();
-	slot = thread_slot(cache);
+	slot = thread_slot(my_cache);
 	loaded = slot->loaded;
 	hog(MAGAZINE_EMPTY, UINT32_MAX);
-	claim = depot_claim(&cache->view, MAGAZINE_FULL, slot->me, UINT32_MAX, &cursor);
+	claim = depot_claim(&my_cache->view, MAGAZINE_FULL, slot->me, UINT32_MAX, &cursor);
 	if (!claim.magazine)
 		die("victim: no magazine with rounds");
 	slot->loaded = claim.magazine;
 	take(1);
 	slot->loaded = loaded;
-	depot_put(&cache->view, claim.index, claim.magazine);
+	depot_put(&my_cache->view, claim.index, claim.magazine);
 }
 
 /* It has none with room at all. */
@@ -372,8 +371,8 @@ static void strict_no_room(void)
 static void plain_parked(void)
 {
 	plain_no_room();
-	slabd_free(cache, objects[0]);
-	slabd_free(cache, theirs(0));
+	slabd_free(my_cache, objects[0]);
+	slabd_free(my_cache, theirs(0));
 	if (load_relaxed(&process->parked_count) != 2)
 		die("victim: nothing is parked");
 	unhog();
@@ -384,7 +383,7 @@ static void plain_parked(void)
 static void plain_parked_and_empty(void)
 {
 	plain_parked();
-	thread_put_back(cache, thread_slot(cache));
+	thread_put_back(my_cache, thread_slot(my_cache));
 }
 
 static void plain_parked_twice(void)
@@ -435,13 +434,13 @@ static void reclaim_theirs(void)
 static void plain_twice(void)
 {
 	plain_2();
-	slabd_free(cache, objects[0]);
+	slabd_free(my_cache, objects[0]);
 }
 
 static void plain_foreign(void)
 {
 	plain_2();
-	front(&n);
+	front(&objects_n);
 }
 
 static void plain_inner(void)
@@ -453,8 +452,8 @@ static void plain_inner(void)
 /* A fork child that can't reach slabd: it has no identity, and its frees have to wait for one. */
 static void alone(void)
 {
-	thread_put_back(cache, thread_slot(cache));
-	memset(thread_slot(cache), 0, sizeof(*thread_slot(cache)));
+	thread_put_back(my_cache, thread_slot(my_cache));
+	memset(thread_slot(my_cache), 0, sizeof(*thread_slot(my_cache)));
 	store_relaxed(&me->identity->client, 0);
 	lies.refuse = true;
 }
@@ -468,7 +467,7 @@ static void plain_alone(void)
 static void plain_alone_twice(void)
 {
 	plain_2();
-	slabd_free(cache, objects[0]);
+	slabd_free(my_cache, objects[0]);
 	alone();
 }
 
@@ -478,11 +477,11 @@ static void plain_not_alone_any_more(void)
 	uint32_t was;
 
 	plain_2();
-	was = thread_slot(cache)->me;
+	was = thread_slot(my_cache)->me;
 	alone();
-	slabd_free(cache, theirs(0));
-	slabd_free(cache, theirs(1));
-	slabd_free(cache, objects[0]);
+	slabd_free(my_cache, theirs(0));
+	slabd_free(my_cache, theirs(1));
+	slabd_free(my_cache, objects[0]);
 	store_relaxed(&me->identity->client, was);
 	lies.refuse = false;
 	front(objects[1]);
@@ -494,17 +493,17 @@ static slabd_handle handle;
 
 static void do_free_handle(void)
 {
-	slabd_free_handle(cache, handle);
+	slabd_free_handle(my_cache, handle);
 }
 
 static void do_adopt(void)
 {
-	slabd_adopt(cache, handle);
+	slabd_adopt(my_cache, handle);
 }
 
 static void by_handle(void *object)
 {
-	handle = slabd_handle_of(cache, object);
+	handle = slabd_handle_of(my_cache, object);
 	if (!handle)
 		die("victim: %s", slabd_error());
 }
@@ -556,13 +555,13 @@ static void reclaim_their_handle(void)
 static void plain_stale_handle(void)
 {
 	plain_own_handle();
-	slabd_free(cache, objects[0]);
+	slabd_free(my_cache, objects[0]);
 }
 
 /* It gets stale between the look and the claim. */
 static void do_free_generation(void)
 {
-	free_generation(cache, handle_ref(handle), handle_generation(handle) + 1,
+	free_generation(my_cache, handle_ref(handle), handle_generation(handle) + 1,
 			clock_deadline_short());
 }
 
@@ -585,12 +584,12 @@ static unsigned bulk_flags;
 
 static void do_alloc_bulk(void)
 {
-	slabd_alloc_bulk(cache, bulk_flags, bulk, objects);
+	slabd_alloc_bulk(my_cache, bulk_flags, bulk, objects);
 }
 
 static void do_free_bulk(void)
 {
-	slabd_free_bulk(cache, bulk, objects);
+	slabd_free_bulk(my_cache, bulk, objects);
 }
 
 static void plain_bulk_2(void)
@@ -703,12 +702,12 @@ static void do_exit(void)
 
 static void do_close(void)
 {
-	slabd_cache_close(cache);
+	slabd_cache_close(my_cache);
 }
 
 static void do_shrink(void)
 {
-	slabd_cache_shrink(cache);
+	slabd_cache_shrink(my_cache);
 }
 
 static void do_detach(void)
@@ -718,8 +717,8 @@ static void do_detach(void)
 
 static void do_attach(void)
 {
-	if (slabd_attach(&me, "crash") == 0 && slabd_cache_open(me, "plain", &cache) == 0)
-		slabd_alloc(cache, 0);
+	if (slabd_attach(&me, "crash") == 0 && slabd_cache_open(me, "plain", &my_cache) == 0)
+		slabd_alloc(my_cache, 0);
 }
 
 /* One full, one with a round. */
@@ -735,11 +734,11 @@ static void plain_and_strict(void)
 	struct slabd_cache *first;
 
 	plain_two_magazines();
-	first = cache;
-	if (slabd_cache_open(me, "strict", &cache) < 0)
+	first = my_cache;
+	if (slabd_cache_open(me, "strict", &my_cache) < 0)
 		die("victim: %s", slabd_error());
 	take(1);
-	cache = first;
+	my_cache = first;
 }
 
 static void no_table(void)
@@ -755,7 +754,7 @@ static void plain_no_table(void)
 /* Another thread has a table, too, before ours in the list. */
 static void *sleeper(void *arg)
 {
-	slabd_free(cache, slabd_alloc(cache, 0));
+	slabd_free(my_cache, slabd_alloc(my_cache, 0));
 	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
 	for (;;)
 		sched_yield();

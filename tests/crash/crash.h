@@ -116,6 +116,10 @@ enum victim {
 	VICTIM_WORKER, /* the worker; clients live, but for those that DYING records name */
 };
 
+/* Of the client that a victim is, or that it played before it was the worker. */
+extern struct slabd *me;
+extern struct slabd_cache *my_cache;
+
 struct crash_case {
 	const char *name;
 	enum victim victim;
