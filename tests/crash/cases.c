@@ -16,7 +16,10 @@ static const struct crash_case *nth_of(const struct table *tables, size_t tables
 
 const struct crash_case *client_case(unsigned nth)
 {
-	const struct table tables[] = {{client_cases, client_cases_n}};
+	const struct table tables[] = {{alloc_cases, alloc_cases_n},
+				       {free_cases, free_cases_n},
+				       {bulk_cases, bulk_cases_n},
+				       {life_cases, life_cases_n}};
 
 	return nth_of(tables, sizeof(tables) / sizeof(*tables), nth);
 }

@@ -140,10 +140,10 @@ struct crash_case {
 extern const struct crash_case recovery_by_worker, recovery_by_restart;
 extern uint32_t recovery_client;
 
-extern const struct crash_case client_cases[], tomb_cases[];
-extern const struct crash_case refill_cases[], cache_cases[], worker_cases[];
-extern const unsigned client_cases_n, tomb_cases_n;
-extern const unsigned refill_cases_n, cache_cases_n, worker_cases_n;
+extern const struct crash_case alloc_cases[], free_cases[], bulk_cases[], life_cases[];
+extern const struct crash_case refill_cases[], cache_cases[], worker_cases[], tomb_cases[];
+extern const unsigned alloc_cases_n, free_cases_n, bulk_cases_n, life_cases_n;
+extern const unsigned refill_cases_n, cache_cases_n, worker_cases_n, tomb_cases_n;
 
 /* cases.c: the nth of all tables in which this one is killed; NULL: there are no more. */
 const struct crash_case *client_case(unsigned nth);

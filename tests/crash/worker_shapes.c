@@ -6,8 +6,6 @@
 struct pool *pool;
 struct cache *cache;
 struct result result;
-struct slabd *me;
-struct slabd_cache *my_cache;
 uint64_t slice = UINT64_MAX;
 
 const struct geometry_request made = {.object_size = OBJECT_BYTES, .magazine = ROUNDS};
