@@ -38,13 +38,13 @@ check() {
 				fault "$file" "$line" "configuration is the daemon's" ;;
 			esac
 		fi
-		if [[ $text =~ slabd\.pb-c\.h ]] && ! [[ $file =~ ^(proto/|tests/|$pb) ]]; then
+		if [[ $text =~ (slabd\.pb-c|slabctl/ask|slabctl/decode)\.h ]] && ! [[ $file =~ ^(proto/|tests/|$pb) ]]; then
 			fault "$file" "$line" "protobuf stays behind the doors"
 		fi
 	done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' "$file")
 }
 
-pb='daemon/dispatch[_a-z]*\.[ch]$|client/connection\.c$|client/slabctl/query\.c$'
+pb='daemon/dispatch[_a-z]*\.[ch]$|client/connection\.c$|client/slabctl/(query\.c|(ask|decode)\.[ch])$'
 while read -r file; do
 	case $file in
 	shm/*) check "$file" 'shm/.*' ;;
