@@ -113,7 +113,7 @@ void thread_put_back_all(struct slabd_cache *cache);
 /* Puts back the previous magazine, and loaded, if there is one, takes its place. */
 void thread_put_previous(struct slabd_cache *cache, struct slabd_fast_slot *slot);
 
-/* ---------------------------------------------------------------- attach.c */
+/* ---------------------------------------------------------------- identity.c */
 
 /* CLOCK_MONOTONIC, ns. */
 uint64_t clock_now(void);
@@ -130,6 +130,15 @@ void attachment_unlock(struct slabd *slabd);
 int attachment_enter(struct slabd *slabd, uint64_t deadline);
 int attachment_call(struct slabd *slabd, struct request *request, struct answer *answer,
 		    uint64_t deadline);
+
+/* Connects and says hello; the welcome's fds are the caller's.  patient: nobody being there passes, which
+ * before the first connection of a process is an answer.  0, or -errno with the error set. */
+int attachment_greet(struct slabd *slabd, const struct hello *hello, struct welcome *welcome,
+		     uint64_t deadline, bool patient);
+void attachment_take_identity(struct slabd *slabd, const struct welcome *welcome);
+void attachment_close_regions(struct welcome *welcome);
+/* A child must not keep its parent's socket: slabd would never see it end. */
+void attachment_drop_inherited(struct slabd *slabd);
 
 /* ---------------------------------------------------------------- cache.c */
 

@@ -16,6 +16,7 @@
 #include "daemon/refill.h"
 #include "daemon/registry.h"
 #include "daemon/stats.h"
+#include "daemon/watch.h"
 #include "proto/limits.h"
 #include "proto/packet.h"
 
@@ -106,7 +107,7 @@ static void evict_handler(struct call *call)
 	int32_t pid = call->request->evict->pid;
 
 	call_pend(call);
-	server_evict(session->server, session, pid);
+	watch_evict(session, pid);
 }
 
 void dispatch_evicted(struct session *session, uint32_t clients, const struct result *result)

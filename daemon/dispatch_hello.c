@@ -8,6 +8,7 @@
 #include "daemon/dispatch_call.h"
 #include "daemon/peer.h"
 #include "daemon/tombs.h"
+#include "daemon/watch.h"
 #include "proto/version.h"
 
 static bool versions_match(struct call *call, const Slabd__Hello *hello)
@@ -113,7 +114,7 @@ static void admit(struct call *call, int pidfd)
 	}
 	server_spoke(session->server, session);
 	session->phase = SESSION_ATTACHED;
-	r = server_watch(session->server, session, pidfd);
+	r = watch_client(session, pidfd);
 	if (r < 0)
 		FAIL(&call->result, r, "client %u: its process can't be watched: %s",
 		     session->client, strerror(-r));
@@ -228,7 +229,7 @@ void detach_handler(struct call *call)
 	struct session *session = call->session;
 
 	call_pend(call);
-	server_unwatch(session->server, session);
+	watch_stop(session);
 	session->phase = SESSION_DETACHED;
 	clients_detach(call->pool, session->client, call_result, session);
 }

@@ -1,25 +1,20 @@
-/* Plain libevent: an event a socket, an event a pidfd, a timer.  Jobs run between them, a slice of a
- * millisecond at a time, at a lower priority; as sockets that are always busy would starve them, a
- * slice also runs once JOB_PATIENCE has passed without one. */
+/* Plain libevent: an event a socket, an event a pidfd (watch.c), a timer.  Jobs run between them, a
+ * slice of a millisecond at a time, at a lower priority; as sockets that are always busy would starve
+ * them, a slice also runs once JOB_PATIENCE has passed without one. */
 #include "daemon/server.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
-#include "daemon/clients.h"
-#include "daemon/dispatch.h"
 #include "daemon/log.h"
-#include "daemon/peer.h"
 #include "daemon/session.h"
+#include "daemon/watch.h"
 #include "proto/limits.h"
 
 #define ACCEPTS_PER_WAKEUP 16
@@ -27,16 +22,6 @@
 #define SECOND		   UINT64_C(1000000000)
 
 enum { PRIORITY_SOCKETS, PRIORITY_JOBS, PRIORITIES };
-
-/* A client of the pool: its process, and the session through which it talks. */
-struct watch {
-	struct server *server;
-	uint32_t client;
-	int pidfd; /* -1: not watched */
-	struct event *event;
-	struct session *session;
-	struct session *evictor; /* whoever had it killed, and waits */
-};
 
 struct server {
 	struct pool *pool;
@@ -52,8 +37,7 @@ struct server {
 	uint32_t connections;	   /* silent and speaking */
 	bool paused;		   /* no descriptors left to accept with */
 
-	struct watch *watches; /* by client id */
-	uint32_t nwatches;
+	struct watches *watches;
 
 	uint64_t sliced_at;
 	struct log_limit limit;
@@ -78,6 +62,11 @@ void *server_buffer(struct server *server)
 bool server_may_log(struct server *server)
 {
 	return log_allow(&server->limit);
+}
+
+struct watches *server_watches(struct server *server)
+{
+	return server->watches;
 }
 
 uint32_t server_connections(const struct server *server)
@@ -113,179 +102,6 @@ void server_jobs(struct server *server)
 		event_active(server->jobs, EV_TIMEOUT, 0);
 }
 
-/* ---------------------------------------------------------------- clients and their processes */
-
-/* One client that this session had killed is gone. */
-static void evict_one(struct session *session)
-{
-	static const struct result done = {0};
-
-	if (--session->evicting == 0 && session->busy)
-		dispatch_evicted(session, session->evicted, &done);
-}
-
-static void forget_evictor(struct server *server, const struct session *session)
-{
-	for (uint32_t id = 0; id < server->nwatches && session->evicting; id++)
-		if (server->watches[id].evictor == session)
-			server->watches[id].evictor = NULL;
-}
-
-static void stop_watching(struct watch *watch)
-{
-	if (watch->event)
-		event_free(watch->event);
-	if (watch->pidfd >= 0)
-		close(watch->pidfd);
-	watch->event = NULL;
-	watch->pidfd = -1;
-}
-
-/* The session that talked for this client may not do so any more. */
-static void unbind(struct watch *watch)
-{
-	struct session *session = watch->session;
-
-	watch->session = NULL;
-	if (session)
-		session_end(session);
-}
-
-/* All that it held is back. */
-static void on_reclaimed(void *arg, const struct result *result)
-{
-	struct watch *watch = arg;
-	struct session *evictor = watch->evictor;
-
-	(void)result;
-	watch->evictor = NULL;
-	if (evictor)
-		evict_one(evictor);
-}
-
-static void client_died(void *arg)
-{
-	struct watch *watch = arg;
-
-	clients_died(watch->server->pool, watch->client, on_reclaimed, watch);
-}
-
-static void on_death(evutil_socket_t fd, short what, void *arg)
-{
-	struct watch *watch = arg;
-	struct server *server = watch->server;
-
-	(void)fd;
-	(void)what;
-	stop_watching(watch);
-	unbind(watch); /* a forked child may hold the socket open */
-	if (pool_guarded(server->pool, client_died, watch) < 0)
-		job_forget(server->pool, watch);
-	server_jobs(server);
-}
-
-static int watch_process(struct watch *watch, int pidfd)
-{
-	stop_watching(watch);
-	watch->pidfd = pidfd;
-	watch->event = event_new(watch->server->base, pidfd, EV_READ | EV_PERSIST, on_death, watch);
-	if (watch->event && event_add(watch->event, NULL) == 0)
-		return 0;
-	stop_watching(watch);
-	return -ENOMEM;
-}
-
-int server_watch(struct server *server, struct session *session, int pidfd)
-{
-	struct watch *watch = &server->watches[session->client];
-
-	if (watch->session != session)
-		unbind(watch);
-	watch->session = session;
-	return pidfd >= 0 ? watch_process(watch, pidfd) : 0;
-}
-
-void server_unwatch(struct server *server, struct session *session)
-{
-	struct watch *watch = &server->watches[session->client];
-
-	if (watch->session != session)
-		return;
-	watch->session = NULL;
-	stop_watching(watch);
-}
-
-/* A client that an earlier worker knew. */
-static void rewatch(void *arg, uint32_t client, int32_t pid)
-{
-	struct server *server = arg;
-	struct watch *watch = &server->watches[client];
-	int fd = peer_open(pid, clients_record(server->pool, client)->start_time);
-
-	if (fd >= 0 && watch_process(watch, fd) == 0)
-		return;
-	if (fd == -ESRCH)
-		pool_guarded(server->pool, client_died, watch);
-	else
-		log_error("client %u, pid %d: its process can't be watched: %s", client, pid,
-			  strerror(fd < 0 ? -fd : ENOMEM));
-}
-
-/* ---------------------------------------------------------------- eviction */
-
-/* May this user have that client's process killed? */
-static bool may_evict(const struct session *session, const struct client_record *record)
-{
-	return session->uid == 0 || session->uid == geteuid() || session->uid == record->uid;
-}
-
-/* By pidfd, so that no other process which got the pid meanwhile is hit. */
-static int evict_client(struct watch *watch, struct session *session)
-{
-	const struct client_record *record = clients_record(watch->server->pool, watch->client);
-
-	if (!may_evict(session, record) || watch->pidfd < 0)
-		return -EPERM;
-	if (syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-		return -errno;
-	if (watch->evictor) /* somebody else waits for it too: he is told, this one at once */
-		return 1;
-	watch->evictor = session;
-	session->evicting++;
-	return 0;
-}
-
-void server_evict(struct server *server, struct session *session, int32_t pid)
-{
-	struct result result = {0};
-
-	session->evicting = 0;
-	session->evicted = 0;
-	for (uint32_t id = PARTY_FIRST; id < server->nwatches && result.status == 0; id++) {
-		int r;
-
-		if (!clients_is_attached(server->pool, id) ||
-		    clients_record(server->pool, id)->pid != pid)
-			continue;
-		session->evicted++;
-		r = evict_client(&server->watches[id], session);
-		if (r >= 0)
-			continue;
-		result.status = r;
-		snprintf(result.why, sizeof(result.why),
-			 "pid %d: user %u may not have it killed, or slabd (user %u) may not kill "
-			 "it",
-			 pid, session->uid, geteuid());
-	}
-	if (!session->evicted) {
-		result.status = -ESRCH;
-		snprintf(result.why, sizeof(result.why), "pid %d is no client; see slabctl clients",
-			 pid);
-	}
-	if (result.status < 0 || !session->evicting)
-		dispatch_evicted(session, session->evicted, &result);
-}
-
 /* ---------------------------------------------------------------- sessions */
 
 /* The list that a session is in, before it has ended. */
@@ -302,13 +118,7 @@ void server_spoke(struct server *server, struct session *session)
 
 void server_ended(struct server *server, struct session *session)
 {
-	struct watch *watch = &server->watches[session->client];
-
-	if (session->phase == SESSION_ATTACHED && watch->session == session) {
-		watch->session = NULL;
-		clients_linger(server->pool, session->client);
-	}
-	forget_evictor(server, session);
+	watch_session_ended(session);
 	TAILQ_REMOVE(list_of(server, session), session, link);
 	TAILQ_INSERT_TAIL(&server->ended, session, link);
 	server->connections--;
@@ -505,18 +315,6 @@ static int make_events(struct server *server)
 	return 0;
 }
 
-static int make_watches(struct server *server)
-{
-	server->nwatches = server->pool->segment.max_clients + PARTY_FIRST;
-	server->watches = calloc(server->nwatches, sizeof(*server->watches));
-	if (!server->watches)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < server->nwatches; i++)
-		server->watches[i] = (struct watch){.server = server, .client = i, .pidfd = -1};
-	clients_each(server->pool, rewatch, server);
-	return 0;
-}
-
 int server_open(struct server **ret, struct pool *pool, int listener, int signals,
 		server_signal_fn on_signal, void *arg)
 {
@@ -535,7 +333,7 @@ int server_open(struct server **ret, struct pool *pool, int listener, int signal
 	TAILQ_INIT(&server->ended);
 	r = make_events(server);
 	if (r == 0)
-		r = make_watches(server);
+		r = watches_open(&server->watches, server);
 	if (r < 0) {
 		server_close(server);
 		return r;
@@ -568,14 +366,10 @@ void server_close(struct server *server)
 	struct event *events[] = {server->accepting, server->retry, server->signals,
 				  server->tick,	     server->jobs,  server->sweep};
 
-	if (server->watches) {
-		end_all(&server->silent);
-		end_all(&server->speaking);
-		free_ended(server);
-	}
-	for (uint32_t i = 0; i < server->nwatches && server->watches; i++)
-		stop_watching(&server->watches[i]);
-	free(server->watches);
+	end_all(&server->silent);
+	end_all(&server->speaking);
+	free_ended(server);
+	watches_close(server->watches);
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		if (events[i])
 			event_free(events[i]);

@@ -27,7 +27,7 @@ struct pending {
 struct output;
 
 struct session {
-	/* the server's */
+	/* the server's and its watches' */
 	TAILQ_ENTRY(session) link;
 	uint64_t accepted;	    /* ns */
 	uint32_t evicting, evicted; /* clients that it had killed: not gone yet, in all */

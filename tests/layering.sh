@@ -3,8 +3,8 @@
 #
 #   slabctl -> client -> { proto, shm }     daemon -> { proto, shm }     tests -> anything
 #
-# Only daemon/server.c, session.c and client/exporter/http.c see libevent; protobuf's types stop at the doors (see `pb` below);
-# demo and bench see what a user sees.
+# Only daemon/server.c, session.c, watch.c and client/exporter/http.c see libevent; protobuf's types stop
+# at the doors (see `pb` below); demo and bench see what a user sees.
 set -u
 cd "${1:-.}" || exit 2
 bad=0
@@ -26,8 +26,8 @@ check() {
 		elif [[ $text =~ ^[[:space:]]*#[[:space:]]*include[[:space:]]*\<([^\>]+)\> ]]; then
 			name=${BASH_REMATCH[1]}
 			case $name in
-			event2/* | event.h) [[ $file =~ ^(daemon/(server|session)\.c|client/exporter/http\.c|tests/.*)$ ]] ||
-				fault "$file" "$line" "libevent stays in daemon/server.c, daemon/session.c and client/exporter/http.c" ;;
+			event2/* | event.h) [[ $file =~ ^(daemon/(server|session|watch)\.c|client/exporter/http\.c|tests/.*)$ ]] ||
+				fault "$file" "$line" "libevent stays in daemon/{server,session,watch}.c and client/exporter/http.c" ;;
 			protobuf-c/*) [[ $file =~ ^(proto/|tests/|$pb) ]] ||
 				fault "$file" "$line" "protobuf stays behind the doors" ;;
 			slabd/*) [[ $file =~ ^(client|tests)/ ]] ||
@@ -38,13 +38,13 @@ check() {
 				fault "$file" "$line" "configuration is the daemon's" ;;
 			esac
 		fi
-		if [[ $text =~ slabd\.pb-c\.h ]] && ! [[ $file =~ ^(proto/|tests/|$pb) ]]; then
+		if [[ $text =~ (slabd\.pb-c|slabctl/ask|slabctl/decode)\.h ]] && ! [[ $file =~ ^(proto/|tests/|$pb) ]]; then
 			fault "$file" "$line" "protobuf stays behind the doors"
 		fi
 	done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' "$file")
 }
 
-pb='daemon/dispatch[_a-z]*\.[ch]$|client/connection\.c$|client/slabctl/query\.c$'
+pb='daemon/dispatch[_a-z]*\.[ch]$|client/connection\.c$|client/slabctl/(query\.c|(ask|decode)\.[ch])$'
 while read -r file; do
 	case $file in
 	shm/*) check "$file" 'shm/.*' ;;

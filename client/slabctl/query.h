@@ -76,6 +76,8 @@ struct list {
 	size_t n, room;
 };
 
+/* ---------------------------------------------------------------- the conversation: ask.c */
+
 /* Resolves the address (NULL: the default) without connecting.  query is zero at first. */
 int query_init(struct query *query, const char *address);
 /* Connects and says hello, within timeout_ms; may be called again after it failed. */
@@ -85,6 +87,8 @@ void query_close(struct query *query);
 /* Puts the sentence into query->why, and gives code back. */
 int query_fail(struct query *query, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* ---------------------------------------------------------------- the questions: query.c */
 
 int query_status(struct query *query, struct status_row *ret);
 /* Is memory of the segment gone, so that what walks it finds less than there is? */

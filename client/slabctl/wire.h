@@ -1,4 +1,4 @@
-/* Packets to slabd and back, each within a deadline: query.c's lower half, without protobuf. */
+/* Packets to slabd and back, each within a deadline: ask.c's lower half, without protobuf. */
 #ifndef SLABCTL_WIRE_H
 #define SLABCTL_WIRE_H
 

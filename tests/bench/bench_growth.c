@@ -2,7 +2,6 @@
  * says how large this slabd's heap is, with that. For each: alloc, touch and
  * free of one object in this process; then what a new client's attach, its opening of a cache, and its
  * death (from SIGKILL until its object has been reclaimed) take. */
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/bench/median.h"
 
 #define PEER_HEADER "tests/bench/peer_slabd.h"
 #include "tests/bench/peers.h"
@@ -113,19 +114,6 @@ static double pair_ns(void)
 	return (double)(now_ns() - start) / REPEAT;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-	qsort(values, REPETITIONS, sizeof *values, compare);
-	return values[REPETITIONS / 2];
-}
-
 static struct costs measure(void)
 {
 	double pairs[REPETITIONS], attaches[REPETITIONS], opens[REPETITIONS], deaths[REPETITIONS];
@@ -139,7 +127,10 @@ static struct costs measure(void)
 		opens[i] = told.open_us;
 		deaths[i] = kill_client(pid, told.handle);
 	}
-	return (struct costs){median(pairs), median(attaches), median(opens), median(deaths)};
+	return (struct costs){.pair_ns = median(pairs, REPETITIONS),
+			      .attach_us = median(attaches, REPETITIONS),
+			      .open_us = median(opens, REPETITIONS),
+			      .death_us = median(deaths, REPETITIONS)};
 }
 
 static void tell(const struct options *options, const char *what, unsigned n)

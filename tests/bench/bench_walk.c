@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/bench/median.h"
+
 #define PEER_HEADER "tests/bench/peer_slabd.h"
 #include "tests/bench/peers.h"
 
@@ -74,29 +76,16 @@ static double walk(enum place place)
 	return (double)(now_ns() - start) / STEPS;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-	qsort(values, REPETITIONS, sizeof *values, compare);
-	return values[REPETITIONS / 2];
-}
-
 static void tell(const struct options *options)
 {
 	double ratios[REPETITIONS], small, huge, slabd, ratio;
 
 	for (int i = 0; i < REPETITIONS; i++)
 		ratios[i] = ns[SLABD][i] / ns[HUGE][i];
-	ratio = median(ratios);
-	small = median(ns[SMALL]);
-	huge = median(ns[HUGE]);
-	slabd = median(ns[SLABD]);
+	ratio = median(ratios, REPETITIONS);
+	small = median(ns[SMALL], REPETITIONS);
+	huge = median(ns[HUGE], REPETITIONS);
+	slabd = median(ns[SLABD], REPETITIONS);
 	if (options->json)
 		printf("{\"small_ns\":%.1f,\"huge_ns\":%.1f,\"huge\":\"%s\",\"slabd_ns\":%.1f,"
 		       "\"slabd_over_huge\":%.3f}\n",

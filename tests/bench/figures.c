@@ -1,7 +1,8 @@
 #include "tests/bench/figures.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+#include "tests/bench/median.h"
 
 /* ns of a trip that part the states */
 #define SAME_CORE_BELOW 15.0
@@ -69,21 +70,6 @@ void figure_add(unsigned size, unsigned row, unsigned peer, unsigned round, doub
 void figure_add_disturbed(unsigned size, unsigned row, unsigned peer, unsigned round, double value)
 {
 	disturbed[size][row][peer][round] = value;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t n)
-{
-	if (!n)
-		return NAN;
-	qsort(values, n, sizeof *values, compare);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 static unsigned without_gaps(const double *all, double *ret)

@@ -1,5 +1,4 @@
-/* What the private heaps have in common; PEER_MALLOC and PEER_FREE are the heap's own. They have no
- * bulk calls: a user would loop. */
+/* What the private heaps have in common; PEER_MALLOC and PEER_FREE are the heap's own. */
 #ifndef BENCH_MALLOC_PEER_H
 #define BENCH_MALLOC_PEER_H
 
@@ -42,16 +41,6 @@ static PEER_INLINE void peer_free(void *object)
 	PEER_FREE(object);
 }
 
-static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
-{
-	for (size_t i = 0; i < n; i++)
-		objects[i] = peer_alloc();
-}
-
-static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
-{
-	for (size_t i = 0; i < n; i++)
-		peer_free(objects[i]);
-}
+#include "tests/bench/looped_bulk.h"
 
 #endif

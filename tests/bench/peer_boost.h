@@ -41,16 +41,6 @@ static PEER_INLINE void peer_free(void *object)
 	boost_free(object);
 }
 
-static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
-{
-	for (size_t i = 0; i < n; i++)
-		objects[i] = peer_alloc();
-}
-
-static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
-{
-	for (size_t i = 0; i < n; i++)
-		peer_free(objects[i]);
-}
+#include "tests/bench/looped_bulk.h"
 
 #endif

@@ -68,16 +68,6 @@ static PEER_INLINE void peer_free(void *object)
 		peer_head, &seen, wanted, memory_order_release, memory_order_relaxed));
 }
 
-static PEER_INLINE void peer_alloc_bulk(size_t n, void **objects)
-{
-	for (size_t i = 0; i < n; i++)
-		objects[i] = peer_alloc();
-}
-
-static PEER_INLINE void peer_free_bulk(size_t n, void **objects)
-{
-	for (size_t i = 0; i < n; i++)
-		peer_free(objects[i]);
-}
+#include "tests/bench/looped_bulk.h"
 
 #endif

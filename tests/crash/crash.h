@@ -116,6 +116,10 @@ enum victim {
 	VICTIM_WORKER, /* the worker; clients live, but for those that DYING records name */
 };
 
+/* Of the client that a victim is, or that it played before it was the worker. */
+extern struct slabd *me;
+extern struct slabd_cache *my_cache;
+
 struct crash_case {
 	const char *name;
 	enum victim victim;
@@ -136,13 +140,15 @@ struct crash_case {
 extern const struct crash_case recovery_by_worker, recovery_by_restart;
 extern uint32_t recovery_client;
 
-extern const struct crash_case client_cases[], tomb_cases[];
-extern const struct crash_case refill_cases[], cache_cases[], worker_cases[];
-extern const unsigned client_cases_n, tomb_cases_n;
-extern const unsigned refill_cases_n, cache_cases_n, worker_cases_n;
+extern const struct crash_case alloc_cases[], free_cases[], bulk_cases[], life_cases[];
+extern const struct crash_case refill_cases[], cache_cases[], worker_cases[], tomb_cases[];
+extern const unsigned alloc_cases_n, free_cases_n, bulk_cases_n, life_cases_n;
+extern const unsigned refill_cases_n, cache_cases_n, worker_cases_n, tomb_cases_n;
 
-/* The nth of refill_cases, cache_cases, worker_cases; NULL: there are no more. */
+/* cases.c: the nth of all tables in which this one is killed; NULL: there are no more. */
+const struct crash_case *client_case(unsigned nth);
 const struct crash_case *worker_case(unsigned nth);
+const struct crash_case *tomb_case(unsigned nth); /* a worker, folding */
 
 /* tomb_cases.c: what a fold is for that comes between two steps of a client: an image with three tombs,
  * where the id is free that the client will have; the fold as a victim; all of it, and somebody new who

@@ -58,20 +58,14 @@ static bool is_wanted(const struct crash_case *c, enum kind kind, const struct c
 }
 
 static void add_tasks(void (*suite)(const struct crash_case *c, unsigned sample),
-		      const struct crash_case *cases, unsigned n, enum kind kind,
+		      const struct crash_case *(*nth)(unsigned n), enum kind kind,
 		      const struct choice *choice)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (is_wanted(&cases[i], kind, choice))
-			tasks[tasks_n++] = (struct task){suite, &cases[i]};
-}
+	const struct crash_case *c;
 
-static void add_worker_tasks(void (*suite)(const struct crash_case *c, unsigned sample),
-			     enum kind kind, const struct choice *choice)
-{
-	add_tasks(suite, refill_cases, refill_cases_n, kind, choice);
-	add_tasks(suite, cache_cases, cache_cases_n, kind, choice);
-	add_tasks(suite, worker_cases, worker_cases_n, kind, choice);
+	for (unsigned i = 0; (c = nth(i)); i++)
+		if (is_wanted(c, kind, choice))
+			tasks[tasks_n++] = (struct task){suite, c};
 }
 
 /* On one CPU: tracer and victim take turns, and waking the other one there is quickest. */
@@ -148,20 +142,20 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	coverage_open();
 	if (has(suite, "recovery")) { /* the longest first */
-		add_worker_tasks(suite_recovery, DEEP, &choice);
-		add_tasks(suite_recovery, tomb_cases, tomb_cases_n, DEEP, &choice);
-		add_tasks(suite_recovery, client_cases, client_cases_n, DEEP, &choice);
+		add_tasks(suite_recovery, worker_case, DEEP, &choice);
+		add_tasks(suite_recovery, tomb_case, DEEP, &choice);
+		add_tasks(suite_recovery, client_case, DEEP, &choice);
 	}
 	if (has(suite, "pairs"))
-		add_tasks(suite_pairs, client_cases, client_cases_n, CORE, &choice);
+		add_tasks(suite_pairs, client_case, CORE, &choice);
 	if (has(suite, "meanwhile"))
-		add_tasks(suite_meanwhile, client_cases, client_cases_n, CORE, &choice);
+		add_tasks(suite_meanwhile, client_case, CORE, &choice);
 	if (has(suite, "folds"))
-		add_tasks(suite_folds, client_cases, client_cases_n, ORPHAN, &choice);
+		add_tasks(suite_folds, client_case, ORPHAN, &choice);
 	if (has(suite, "kill")) {
-		add_tasks(suite_single, client_cases, client_cases_n, ANY, &choice);
-		add_worker_tasks(suite_single, ANY, &choice);
-		add_tasks(suite_single, tomb_cases, tomb_cases_n, ANY, &choice);
+		add_tasks(suite_single, client_case, ANY, &choice);
+		add_tasks(suite_single, worker_case, ANY, &choice);
+		add_tasks(suite_single, tomb_case, ANY, &choice);
 	}
 	for (unsigned i = 0; i < jobs; i++)
 		if (fork() == 0)

@@ -49,7 +49,7 @@ static void plain_no_memory(void)
 {
 	struct claim claim;
 
-	if (slabd_attach(&me, "crash") < 0 || slabd_cache_open(me, "plain", &mine) < 0)
+	if (slabd_attach(&me, "crash") < 0 || slabd_cache_open(me, "plain", &my_cache) < 0)
 		die("victim: %s", slabd_error());
 	plain_all_handed_out();
 	while ((claim = depot_claim(&cache->view, MAGAZINE_FULL, client_id(), UINT32_MAX,

@@ -143,9 +143,9 @@ void suite_pairs(const struct crash_case *first, unsigned sample)
 	struct sum sum = {0};
 
 	trace_run(&outer, first, world.base);
-	for (unsigned k = 0; k < client_cases_n; k++)
-		if (client_cases[k].core)
-			kill_pair(&sum, &outer, &client_cases[k], sample);
+	for (unsigned k = 0; (second = client_case(k)); k++)
+		if (second->core)
+			kill_pair(&sum, &outer, second, sample);
 	for (unsigned k = 0; (second = worker_case(k)); k++)
 		if (second->core)
 			kill_pair(&sum, &outer, second, sample);

@@ -409,20 +409,3 @@ const struct crash_case recovery_by_worker =
 	CASE("recovery by the worker", PLAIN, work_and_mark, bury);
 const struct crash_case recovery_by_restart =
 	CASE("recovery by the next worker", PLAIN, mark_gone, do_restart, .alone = true);
-
-/* ---------------------------------------------------------------- all of them */
-
-const struct crash_case *worker_case(unsigned nth)
-{
-	const struct {
-		const struct crash_case *cases;
-		unsigned n;
-	} tables[] = {{refill_cases, refill_cases_n},
-		      {cache_cases, cache_cases_n},
-		      {worker_cases, worker_cases_n}};
-
-	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); nth -= tables[i++].n)
-		if (nth < tables[i].n)
-			return &tables[i].cases[nth];
-	return NULL;
-}

@@ -6,8 +6,6 @@
 struct pool *pool;
 struct cache *cache;
 struct result result;
-struct slabd *me;
-struct slabd_cache *mine;
 uint64_t slice = UINT64_MAX;
 
 const struct geometry_request made = {.object_size = OBJECT_BYTES, .magazine = ROUNDS};
@@ -55,12 +53,13 @@ void client_of(int which)
 {
 	void *objects[7];
 
-	if (slabd_attach(&me, "crash") < 0 || slabd_cache_open(me, cache_names[which], &mine) < 0)
+	if (slabd_attach(&me, "crash") < 0 ||
+	    slabd_cache_open(me, cache_names[which], &my_cache) < 0)
 		die("victim: %s", slabd_error());
 	for (unsigned i = 0; i < 7; i++)
-		objects[i] = slabd_alloc(mine, 0);
+		objects[i] = slabd_alloc(my_cache, 0);
 	for (unsigned i = 0; i < 4; i++)
-		slabd_free(mine, objects[i]);
+		slabd_free(my_cache, objects[i]);
 }
 
 void plain_client(void)
@@ -120,8 +119,8 @@ void made_reclaim(void)
 					      .flags = SLABD_RECLAIM,
 					      .magazine = ROUNDS};
 
-	if (slabd_attach(&me, "crash") < 0 || slabd_cache_create(me, MADE, &args, &mine) < 0 ||
-	    !slabd_alloc(mine, 0))
+	if (slabd_attach(&me, "crash") < 0 || slabd_cache_create(me, MADE, &args, &my_cache) < 0 ||
+	    !slabd_alloc(my_cache, 0))
 		die("victim: %s", slabd_error());
 	work();
 	cache = pool->caches[MADE_ID];
@@ -133,7 +132,7 @@ void made_unlinked_held(void)
 
 	made_reclaim();
 	ref = object_of(&world.live, MADE_ID - 1, client_id(), 0);
-	slabd_free(mine, ref_address(mine->view.heap, ref));
+	slabd_free(my_cache, ref_address(my_cache->view.heap, ref));
 	registry_destroy(pool, client_id(), 2, NULL, cache->view.id, cache->serial, take_result,
 			 &result);
 	run();

@@ -23,10 +23,6 @@ extern struct cache *cache;
 extern struct result result;
 extern uint64_t slice; /* of a job, ns */
 
-/* Of the client that it played before. */
-extern struct slabd *me;
-extern struct slabd_cache *mine;
-
 extern const struct geometry_request made;
 
 /* Jobs, as pool_run has them, but by another clock: under single steps a millisecond is nothing. */
