@@ -117,6 +117,21 @@ static void plain_lost_cursor(void)
 	thread_slot(my_cache)->full_cursor = 1000 * RACK_MAGAZINES;
 }
 
+/* The fast path stops at a mark, where rounds are to be fetched. */
+static void plain_paused(void)
+{
+	plain_1();
+	thread_slot(my_cache)->pause = 100;
+}
+
+/* The thread has put what it claims, long ago. */
+static void plain_cold(void)
+{
+	plain_3();
+	thread_slot(my_cache)->put = 1;
+	thread_slot(my_cache)->warm = 0;
+}
+
 /* Another one has claimed what a hint promises: here the hint is stale. */
 static void plain_stale_hint(void)
 {
@@ -198,6 +213,8 @@ const struct crash_case alloc_cases[] = {
 	CASE("alloc, claim and put", PLAIN, plain_6, do_alloc, .core = true),
 	CASE("alloc, claim, many racks", PLAIN, plain_racks, do_alloc),
 	CASE("alloc, claim, lost cursor", PLAIN, plain_lost_cursor, do_alloc),
+	CASE("alloc, paused", PLAIN, plain_paused, do_alloc),
+	CASE("alloc, claim, cold", PLAIN, plain_cold, do_alloc),
 	CASE("alloc, claim, stale hint", PLAIN, plain_stale_hint, do_alloc),
 	CASE("alloc, refill", PLAIN, plain_dry, do_alloc),
 	CASE("alloc, refill by another thread", PLAIN, plain_dry_and_refilled, do_alloc),

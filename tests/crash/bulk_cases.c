@@ -89,6 +89,16 @@ static void plain_free_mixed(void)
 	bulk = 6;
 }
 
+/* Each claimed, the next ones' lines asked for; more of them than are asked for at once. */
+static void plain_free_theirs(void)
+{
+	plain();
+	take(SLABD_FAST_AHEAD + 2);
+	bulk = objects_n;
+	objects[0] = theirs(0);
+	objects[1] = theirs(1);
+}
+
 static void strict_free_3(void)
 {
 	strict();
@@ -123,6 +133,7 @@ const struct crash_case bulk_cases[] = {
 	CASE("free_bulk, magazine", PLAIN, plain_free_3, do_free_bulk, .deep = true),
 	CASE("free_bulk, more than one", PLAIN, plain_free_7, do_free_bulk),
 	CASE("free_bulk, all sorts", PLAIN, plain_free_mixed, do_free_bulk),
+	CASE("free_bulk, others'", PLAIN, plain_free_theirs, do_free_bulk),
 	CASE("free_bulk, strict", STRICT, strict_free_3, do_free_bulk),
 };
 
