@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +81,16 @@ void pool_fixture_restart(struct pool_fixture *f)
 {
 	pool_close(f->pool);
 	open_pool(f);
+}
+
+void pool_fixture_hole(char *at, uint64_t bytes)
+{
+	FILE *file = tmpfile();
+
+	if (!file || mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fileno(file),
+			  0) == MAP_FAILED)
+		die("no hole");
+	fclose(file);
 }
 
 void pool_fixture_run(struct pool_fixture *f)

@@ -33,6 +33,9 @@ void pool_fixture_close(struct pool_fixture *f);
 /* The worker dies between two calls and the next one starts: every private list is gone. */
 void pool_fixture_restart(struct pool_fixture *f);
 
+/* These pages are beyond the end of what backs them: who touches one gets SIGBUS. */
+void pool_fixture_hole(char *at, uint64_t bytes);
+
 /* Works until no job is queued. */
 void pool_fixture_run(struct pool_fixture *f);
 
