@@ -6,18 +6,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static struct {
+struct frame {
 	sigjmp_buf back;
 	const struct guard_range *ranges;
-	unsigned n; /* 0: no guarded call is running */
-	bool installed;
-} guard;
+	unsigned n;
+	struct frame *outer;
+};
+
+static struct frame *innermost; /* NULL: no guarded call is running */
+static bool installed;
 
 static bool is_guarded(const char *address)
 {
-	for (unsigned i = 0; i < guard.n; i++)
-		if (address >= guard.ranges[i].start &&
-		    (uint64_t)(address - guard.ranges[i].start) < guard.ranges[i].bytes)
+	for (unsigned i = 0; innermost && i < innermost->n; i++)
+		if (address >= innermost->ranges[i].start &&
+		    (uint64_t)(address - innermost->ranges[i].start) < innermost->ranges[i].bytes)
 			return true;
 	return false;
 }
@@ -26,7 +29,7 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 {
 	(void)context;
 	if (is_guarded(info->si_addr))
-		siglongjmp(guard.back, 1);
+		siglongjmp(innermost->back, 1);
 	/* not ours: let it happen again, with its default effect */
 	signal(number, SIG_DFL);
 }
@@ -35,26 +38,29 @@ static void install(void)
 {
 	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
-	if (guard.installed)
+	if (installed)
 		return;
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGBUS, &action, NULL);
-	guard.installed = true;
+	installed = true;
 }
 
 int guard_call(const struct guard_range *ranges, unsigned n, void (*fn)(void *arg), void *arg)
 {
+	struct frame frame;
 	int r = 0;
 
 	install();
+	frame.ranges = ranges;
+	frame.n = n;
+	frame.outer = innermost;
 	/* SA_NODEFER leaves SIGBUS unblocked, so the mask need not be saved: a few ns, no system call */
-	if (sigsetjmp(guard.back, 0) == 0) {
-		guard.ranges = ranges;
-		guard.n = n;
+	if (sigsetjmp(frame.back, 0) == 0) {
+		innermost = &frame;
 		fn(arg);
 	} else {
 		r = -EIO;
 	}
-	guard.n = 0;
+	innermost = frame.outer;
 	return r;
 }

@@ -35,8 +35,9 @@ struct result {
 typedef void (*result_fn)(void *arg, const struct result *result);
 
 /* A walk in slices.  step works until about deadline (CLOCK_MONOTONIC, ns), returns true when all is
- * done; finish then tells whoever waits, and frees the job.  drop frees one that was not finished;
- * NULL where free() does. */
+ * done; finish then tells whoever waits, and frees the job: it reads no memory that clients write, for
+ * after a hole there nobody would be told.  drop frees one that was not finished; NULL where free()
+ * does. */
 struct job {
 	TAILQ_ENTRY(job) link;
 	struct pool *pool;

@@ -218,32 +218,11 @@ static uint64_t word_at(int region, uint64_t offset, unsigned width)
 	return word;
 }
 
-static uint64_t evil(uint64_t now)
-{
-	static const uint64_t words[] = {0,	     1,		 2,
-					 3,	     4,		 5,
-					 16,	     63,	 64,
-					 4095,	     4096,	 0x7fffffff,
-					 0x80000000, 0xffffffff, 0xfffffffe,
-					 UINT64_MAX, INT64_MAX,	 0x10000,
-					 0xffff,     0x01010101, 0x2000000002ull};
-	uint32_t kind = pool_fixture_random(&f, 4);
-
-	if (kind == 0)
-		return now ^ UINT64_C(1) << pool_fixture_random(&f, 64);
-	if (kind == 1)
-		return now + pool_fixture_random(&f, 9) - 4;
-	if (kind == 2)
-		return words[pool_fixture_random(&f, sizeof(words) / sizeof(*words))];
-	return (uint64_t)pool_fixture_random(&f, UINT32_MAX) << 32 |
-	       pool_fixture_random(&f, UINT32_MAX);
-}
-
 static void damage_word(const struct area *a)
 {
 	unsigned width = pool_fixture_random(&f, 2) ? 4 : 8;
 	uint64_t offset = a->offset + pool_fixture_random(&f, (uint32_t)(a->bytes / width)) * width;
-	uint64_t word = evil(word_at(a->region, offset, width));
+	uint64_t word = pool_fixture_evil(&f, word_at(a->region, offset, width));
 
 	memcpy(images[a->region].at + offset, &word, width);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,15 +47,20 @@ static uint64_t choose_seed(void)
 	return seed | 1;
 }
 
-void pool_fixture_open_with(struct pool_fixture *f, const struct backing_options *options)
+static void make(struct pool_fixture *f)
 {
 	char why[WHY_BYTES] = "";
 
-	*f = (struct pool_fixture){.seed = choose_seed(), .sequence = 1};
-	log_init(LOG_LEVEL_ERROR);
-	if (backing_make(&f->backing, options, why, sizeof(why)) < 0)
+	if (backing_make(&f->backing, &f->options, why, sizeof(why)) < 0)
 		die("backing_make: %s", why);
 	open_pool(f);
+}
+
+void pool_fixture_open_with(struct pool_fixture *f, const struct backing_options *options)
+{
+	*f = (struct pool_fixture){.options = *options, .seed = choose_seed(), .sequence = 1};
+	log_init(LOG_LEVEL_ERROR);
+	make(f);
 }
 
 void pool_fixture_open(struct pool_fixture *f, uint64_t heap_bytes)
@@ -76,10 +82,27 @@ void pool_fixture_close(struct pool_fixture *f)
 	backing_close(&f->backing);
 }
 
+void pool_fixture_renew(struct pool_fixture *f)
+{
+	pool_close(f->pool);
+	backing_close(&f->backing);
+	make(f);
+}
+
 void pool_fixture_restart(struct pool_fixture *f)
 {
 	pool_close(f->pool);
 	open_pool(f);
+}
+
+void pool_fixture_hole(char *at, uint64_t bytes)
+{
+	FILE *file = tmpfile();
+
+	if (!file || mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fileno(file),
+			  0) == MAP_FAILED)
+		die("no hole");
+	fclose(file);
 }
 
 void pool_fixture_run(struct pool_fixture *f)
@@ -104,6 +127,27 @@ uint32_t pool_fixture_random(struct pool_fixture *f, uint32_t below)
 	f->seed ^= f->seed >> 7;
 	f->seed ^= f->seed << 17;
 	return (uint32_t)(f->seed >> 32) % below;
+}
+
+uint64_t pool_fixture_evil(struct pool_fixture *f, uint64_t now)
+{
+	static const uint64_t words[] = {0,	     1,		 2,
+					 3,	     4,		 5,
+					 16,	     63,	 64,
+					 4095,	     4096,	 0x7fffffff,
+					 0x80000000, 0xffffffff, 0xfffffffe,
+					 UINT64_MAX, INT64_MAX,	 0x10000,
+					 0xffff,     0x01010101, 0x2000000002ull};
+	uint32_t kind = pool_fixture_random(f, 4);
+
+	if (kind == 0)
+		return now ^ UINT64_C(1) << pool_fixture_random(f, 64);
+	if (kind == 1)
+		return now + pool_fixture_random(f, 9) - 4;
+	if (kind == 2)
+		return words[pool_fixture_random(f, sizeof(words) / sizeof(*words))];
+	return (uint64_t)pool_fixture_random(f, UINT32_MAX) << 32 |
+	       pool_fixture_random(f, UINT32_MAX);
 }
 
 /* ---------------------------------------------------------------- clients and caches */

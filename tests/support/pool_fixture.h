@@ -21,6 +21,7 @@
 struct pool_fixture {
 	struct pool *pool;
 	struct backing backing;
+	struct backing_options options;
 	uint64_t seed; /* printed; $SLABD_TEST_SEED repeats a run */
 	uint64_t sequence;
 };
@@ -30,8 +31,14 @@ void pool_fixture_open(struct pool_fixture *f, uint64_t heap_bytes);
 void pool_fixture_open_with(struct pool_fixture *f, const struct backing_options *options);
 void pool_fixture_close(struct pool_fixture *f);
 
+/* Another segment, as fresh; what is queued is dropped, and the random numbers go on. */
+void pool_fixture_renew(struct pool_fixture *f);
+
 /* The worker dies between two calls and the next one starts: every private list is gone. */
 void pool_fixture_restart(struct pool_fixture *f);
+
+/* These pages are beyond the end of what backs them: who touches one gets SIGBUS. */
+void pool_fixture_hole(char *at, uint64_t bytes);
 
 /* Works until no job is queued. */
 void pool_fixture_run(struct pool_fixture *f);
@@ -40,6 +47,8 @@ void pool_fixture_run(struct pool_fixture *f);
 void pool_fixture_stop_at_finish(struct pool_fixture *f);
 
 uint32_t pool_fixture_random(struct pool_fixture *f, uint32_t below);
+/* Where a number is expected that is now: one near it, one that is a limit somewhere, or any. */
+uint64_t pool_fixture_evil(struct pool_fixture *f, uint64_t now);
 
 /* A client of this very process, which is alive, or one whose process is gone. */
 uint32_t pool_fixture_attach(struct pool_fixture *f);

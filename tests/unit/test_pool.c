@@ -279,25 +279,13 @@ static void let_be(void *arg)
 	*(int *)arg = 1;
 }
 
-/* The pages from here on are beyond the end of what backs them. */
-static void make_hole(char *at, uint64_t bytes)
-{
-	FILE *file = tmpfile();
-
-	cr_assert_not_null(file);
-	cr_assert_neq(
-		mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fileno(file), 0),
-		MAP_FAILED);
-	fclose(file);
-}
-
 Test(pool, a_hole_in_the_heap_ends_one_call)
 {
 	int ran = 0;
 
 	cr_assert_eq(pool_guarded(f.pool, let_be, &ran), 0);
 	cr_assert_eq(ran, 1);
-	make_hole(f.pool->segment.heap + EXTENT_BYTES, EXTENT_BYTES);
+	pool_fixture_hole(f.pool->segment.heap + EXTENT_BYTES, EXTENT_BYTES);
 	cr_assert_eq(pool_guarded(f.pool, touch, f.pool->segment.heap + EXTENT_BYTES + 4711), -EIO);
 	cr_assert(pool_is_damaged(f.pool));
 	cr_assert_eq(pool_guarded(f.pool, let_be, &ran), 0, "and the next one runs");
@@ -306,9 +294,27 @@ Test(pool, a_hole_in_the_heap_ends_one_call)
 
 Test(pool, a_hole_in_the_depot_ends_one_call)
 {
-	make_hole(f.pool->segment.depot, EXTENT_BYTES);
+	pool_fixture_hole(f.pool->segment.depot, EXTENT_BYTES);
 	cr_assert_eq(pool_guarded(f.pool, touch, f.pool->segment.depot + 64), -EIO);
 	cr_assert(pool_is_damaged(f.pool));
+}
+
+static void fall_inside(void *arg)
+{
+	int *fell = arg;
+
+	*fell = pool_guarded(f.pool, touch, f.pool->segment.depot);
+	touch(f.pool->segment.depot + 64);
+	*fell = 0;
+}
+
+Test(pool, a_hole_ends_the_inner_call_first)
+{
+	int fell = 0;
+
+	pool_fixture_hole(f.pool->segment.depot, EXTENT_BYTES);
+	cr_assert_eq(pool_guarded(f.pool, fall_inside, &fell), -EIO);
+	cr_assert_eq(fell, -EIO);
 }
 
 Test(pool, a_damaged_segment_takes_nobody_in)
@@ -318,7 +324,7 @@ Test(pool, a_damaged_segment_takes_nobody_in)
 	struct stats stats;
 	uint32_t id;
 
-	make_hole(f.pool->segment.depot, EXTENT_BYTES);
+	pool_fixture_hole(f.pool->segment.depot, EXTENT_BYTES);
 	pool_guarded(f.pool, touch, f.pool->segment.depot);
 	cr_assert_eq(clients_attach(f.pool, &peer, &id, &result), -EIO);
 	cr_assert_not_null(strstr(result.why, "damaged"));
@@ -336,7 +342,7 @@ Test(pool, jobs_over_a_hole_end)
 
 	fake_init(&fake, &f, client, cache);
 	cr_assert_neq(fake_alloc(&fake), REF_NONE);
-	make_hole(f.pool->segment.heap + EXTENT_BYTES, EXTENT_BYTES);
+	pool_fixture_hole(f.pool->segment.heap + EXTENT_BYTES, EXTENT_BYTES);
 	stats_census(f.pool, true, NULL, NULL);
 	orphans_walk(f.pool, 0, true, 0, NULL, NULL);
 	clients_died(f.pool, client, NULL, NULL);
@@ -352,7 +358,7 @@ Test(pool, sigbus_elsewhere_is_fatal, .signal = SIGBUS)
 	static char *page;
 
 	page = mmap(NULL, EXTENT_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	make_hole(page, EXTENT_BYTES);
+	pool_fixture_hole(page, EXTENT_BYTES);
 	pool_guarded(f.pool, touch, page);
 }
 

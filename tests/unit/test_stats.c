@@ -91,6 +91,26 @@ Test(stats, counters_are_summed)
 	cr_assert_eq(sum.frees, 0);
 }
 
+/* As when a list of caches is answered: by a job's finish, whose waiter must be told all the same. */
+static void count_in_finish(void *arg, const struct census *census)
+{
+	cr_assert_not_null(census);
+	stats_counters(f.pool->caches[1], arg);
+}
+
+Test(stats, counters_over_a_hole_are_zero)
+{
+	struct cache *cache = pool_fixture_cache(&f, 0, "c", 64, 0);
+	struct counters sum = {.allocs = 1};
+
+	pool_fixture_hole((char *)cache->view.control, PAGE_BYTES);
+	stats_census(f.pool, false, count_in_finish, &sum);
+	pool_fixture_run(&f);
+	cr_assert_eq(sum.allocs, 0);
+	cr_assert(pool_is_damaged(f.pool));
+	cr_assert(TAILQ_EMPTY(&f.pool->jobs));
+}
+
 /* ---------------------------------------------------------------- census */
 
 struct seen {
