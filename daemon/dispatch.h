@@ -12,7 +12,7 @@
 const char *dispatch_packet(struct session *session, const void *bytes, size_t n, int *fds,
 			    unsigned nfds);
 
-/* server_evict is done: answers the session that asked for it. */
+/* watch_evict is done: answers the session that asked for it. */
 void dispatch_evicted(struct session *session, uint32_t clients, const struct result *result);
 
 #endif

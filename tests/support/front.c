@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/watch.h"
 #include "proto/limits.h"
 
 #define CLIENTS 64u
@@ -88,9 +89,9 @@ static void unbind(struct watch *watch)
 	session_end(session);
 }
 
-int server_watch(struct server *server, struct session *session, int pidfd)
+int watch_client(struct session *session, int pidfd)
 {
-	struct watch *watch = &server->watches[session->client];
+	struct watch *watch = &session->server->watches[session->client];
 
 	if (watch->session != session)
 		unbind(watch);
@@ -102,9 +103,9 @@ int server_watch(struct server *server, struct session *session, int pidfd)
 	return 0;
 }
 
-void server_unwatch(struct server *server, struct session *session)
+void watch_stop(struct session *session)
 {
-	struct watch *watch = &server->watches[session->client];
+	struct watch *watch = &session->server->watches[session->client];
 
 	if (watch->session != session)
 		return;
@@ -146,8 +147,9 @@ static void die(struct server *server, uint32_t client)
 }
 
 /* Each may have himself killed, and nobody else. */
-void server_evict(struct server *server, struct session *session, int32_t pid)
+void watch_evict(struct session *session, int32_t pid)
 {
+	struct server *server = session->server;
 	struct result result = {0};
 	uint32_t evicted = 0;
 
