@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/internal.h"
 #include "tests/support/child.h"
 #include "tests/support/daemon_fixture.h"
 
@@ -126,41 +125,6 @@ Test(alloc, hardware_alignment)
 		for (unsigned i = 0; i < 300; i++)
 			cr_assert_eq((uintptr_t)slabd_alloc(cache, 0) % pairs[p][1], 0, "size %zu",
 				     pairs[p][0]);
-	}
-}
-
-/* Deeper in the depot than what is warm, the fast path pauses so that rounds can be fetched (client/fetch.c).
- * Whatever comes between two pauses, every object comes once. */
-Test(alloc, pauses_at_cold_rounds)
-{
-	enum { N = 6000, BULK = 37 };
-	static void *objects[N];
-	struct slabd_cache *cache = cache_of(slabd, "cold", 64, 0);
-	unsigned paused = 0;
-
-	for (unsigned i = 0; i < N; i++)
-		cr_assert(objects[i] = slabd_alloc(cache, 0), "%s", slabd_error());
-	for (unsigned i = 0; i < N; i++)
-		slabd_free(cache, objects[i * 7919 % N]);
-	for (unsigned i = 0, step = 0; i < N; step++) {
-		unsigned some = step % 7 ? 1 : N - i < BULK ? N - i : BULK;
-
-		paused += thread_slot(cache)->pause > 0;
-		if (some > 1)
-			cr_assert_eq(slabd_alloc_bulk(cache, 0, some, objects + i), some);
-		else
-			cr_assert(objects[i] = slabd_alloc(cache, step % 3 ? 0 : SLABD_ZERO));
-		for (unsigned k = 0; k < some; k++, i++)
-			object_fill(objects[i], 64, i);
-		if (step % 50 == 0)
-			slabd_flush(slabd);
-		if (step % 11 == 0 && i < N) /* back onto the magazine that has a mark */
-			slabd_free(cache, objects[--i]);
-	}
-	cr_assert_gt(paused, 0);
-	for (unsigned i = 0; i < N; i++) {
-		cr_assert(object_holds(objects[i], 64, i), "%u", i);
-		slabd_free(cache, objects[i]);
 	}
 }
 
