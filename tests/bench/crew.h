@@ -17,12 +17,13 @@
 
 #define CREW_MOST      4
 #define HANDED	       50000
+#define FREED_AT_ONCE  32
 #define TRIPS	       2000
 #define SET_SLOTS      1000
 #define SET_OPERATIONS 50000
 #define MIGRATE_EVERY  16 /* operations: one object goes to whoever comes by next */
 
-enum crew_task { TASK_TRIP, TASK_RING, TASK_HAND_OVER, TASK_REPLACE };
+enum crew_task { TASK_TRIP, TASK_RING, TASK_HAND_OVER, TASK_HAND_OVER_BULK, TASK_REPLACE };
 
 struct crew_worker {
 	_Alignas(64) sem_t begun, ended;
@@ -109,6 +110,23 @@ static uint64_t consume(void)
 	return sum;
 }
 
+static uint64_t consume_bulk(void)
+{
+	void *bulk[FREED_AT_ONCE];
+	uint64_t sum = 0;
+	size_t n = 0;
+
+	for (uint64_t i = 0; i < HANDED; i++) {
+		bulk[n] = ring_take(&crew->ring);
+		sum += *(uint64_t *)bulk[n++];
+		if (n == FREED_AT_ONCE || i + 1 == HANDED) {
+			peer_free_bulk(n, bulk);
+			n = 0;
+		}
+	}
+	return sum;
+}
+
 static uint64_t replace(unsigned number)
 {
 	uint64_t state = 88172645463325252 + number, sum = 0;
@@ -139,7 +157,9 @@ static uint64_t crew_work(unsigned number)
 		return trip_end(number);
 	if (crew->task == TASK_RING)
 		return ring_end(number);
-	return number == 0 ? produce() : consume();
+	if (number == 0)
+		return produce();
+	return crew->task == TASK_HAND_OVER ? consume() : consume_bulk();
 }
 
 /* ---------------------------------------------------------------- workers */
@@ -219,7 +239,15 @@ static void crew_grow(unsigned size)
 
 /* ---------------------------------------------------------------- repetitions */
 
-static struct crew_result crew_run(enum crew_task task, unsigned size, double operations)
+/* A trip is there and back, halved. */
+static double crew_operations(enum crew_task task, unsigned size)
+{
+	if (task == TASK_TRIP)
+		return 2 * TRIPS;
+	return task == TASK_REPLACE ? (double)SET_OPERATIONS * size : HANDED;
+}
+
+static struct crew_result crew_run(enum crew_task task, unsigned size)
 {
 	struct crew_result result = {0};
 	uint64_t start = UINT64_MAX, end = 0;
@@ -241,33 +269,13 @@ static struct crew_result crew_run(enum crew_task task, unsigned size, double op
 		end = worker->end_ns > end ? worker->end_ns : end;
 		result.preempted += worker->preempted;
 	}
-	if (task == TASK_HAND_OVER && crew->workers[1].sum != (uint64_t)HANDED * (HANDED - 1) / 2) {
+	if ((task == TASK_HAND_OVER || task == TASK_HAND_OVER_BULK) &&
+	    crew->workers[1].sum != (uint64_t)HANDED * (HANDED - 1) / 2) {
 		fprintf(stderr, "bench: objects arrived with other content than was sent\n");
 		exit(3);
 	}
-	result.ns = (double)(end - start) / operations;
+	result.ns = (double)(end - start) / crew_operations(task, size);
 	return result;
-}
-
-/* One line from CPU to CPU: there and back, halved. */
-static struct crew_result crew_trip(void)
-{
-	return crew_run(TASK_TRIP, 2, 2 * TRIPS);
-}
-
-static struct crew_result crew_ring(void)
-{
-	return crew_run(TASK_RING, 2, HANDED);
-}
-
-static struct crew_result crew_hand_over(void)
-{
-	return crew_run(TASK_HAND_OVER, 2, HANDED);
-}
-
-static struct crew_result crew_replace(unsigned size)
-{
-	return crew_run(TASK_REPLACE, size, (double)SET_OPERATIONS * size);
 }
 
 #endif

@@ -9,31 +9,48 @@
 #define NEAR_BELOW	90.0
 
 const struct workload workloads[] = {
-	{"W1", ALONE, ROW_W1, 1},   {"W2a", ALONE, ROW_W2A, 1},	   {"W2b", ALONE, ROW_W2B, 1},
-	{"W3", SORTED, ROW_W3, 1},  {"ring", SORTED, ROW_RING, 1}, {"W4", ALONE, ROW_W4, 1},
-	{"W5a", ALONE, ROW_W5A, 1}, {"W5b", SORTED, ROW_W5B, 1},   {"W5c", CROWDED, ROW_W5C, 1},
-	{"W6", MEMORY, ROW_W6, 1},  {"W7", ALONE, ROW_W7, 5},	   {"W10", ALONE, ROW_W10, 3},
+	{"W1", ALONE, ROW_W1, 1},     {"W2a", ALONE, ROW_W2A, 1},  {"W2b", ALONE, ROW_W2B, 1},
+	{"W3", SORTED, ROW_W3, 1},    {"W3b", SORTED, ROW_W3B, 1}, {"ring", SORTED, ROW_RING, 1},
+	{"W4", ALONE, ROW_W4, 1},     {"W5a", ALONE, ROW_W5A, 1},  {"W5b", SORTED, ROW_W5B, 1},
+	{"W5c", CROWDED, ROW_W5C, 1}, {"W6", MEMORY, ROW_W6, 1},   {"W7", ALONE, ROW_W7, 5},
+	{"W10", ALONE, ROW_W10, 3},
 };
 const size_t workloads_n = sizeof workloads / sizeof *workloads;
 
 const char *const row_titles[ROWS] = {
-	"alloc, touch, free",	      "1,000, random order",
-	"100,000, random order",      "handed over, same core",
-	"handed over, near cores",    "handed over, far cores",
-	"the ring alone, same core",  "the ring alone, near cores",
-	"the ring alone, far cores",  "bulk of 32",
-	"replacement, 1 process",     "replacement, 2, same core",
-	"replacement, 2, near cores", "replacement, 2, far cores",
-	"replacement, 4 processes",   "bytes a live object",
-	"alloc's latency, p50",	      "alloc's latency, p99",
-	"alloc's latency, p99.9",     "alloc's latency, p99.99",
-	"alloc's latency, longest",   "an alloc, daemon refills",
-	"an alloc, depot refills",    "waits in 10,000 allocs",
+	"alloc, touch, free",
+	"1,000, random order",
+	"100,000, random order",
+	"handed over, same core",
+	"handed over, near cores",
+	"handed over, far cores",
+	"freed by 32, same core",
+	"freed by 32, near cores",
+	"freed by 32, far cores",
+	"the ring alone, same core",
+	"the ring alone, near cores",
+	"the ring alone, far cores",
+	"bulk of 32",
+	"replacement, 1 process",
+	"replacement, 2, same core",
+	"replacement, 2, near cores",
+	"replacement, 2, far cores",
+	"replacement, 4 processes",
+	"bytes a live object",
+	"alloc's latency, p50",
+	"alloc's latency, p99",
+	"alloc's latency, p99.9",
+	"alloc's latency, p99.99",
+	"alloc's latency, longest",
+	"an alloc, daemon refills",
+	"an alloc, depot refills",
+	"waits in 10,000 allocs",
 };
 
-const char *const row_workloads[ROWS] = {"W1",	 "W2a", "W2b", "W3",  "W3",  "W3",  "ring", "ring",
-					 "ring", "W4",	"W5a", "W5b", "W5b", "W5b", "W5c",  "W6",
-					 "W7",	 "W7",	"W7",  "W7",  "W7",  "W10", "W10",  "W10"};
+const char *const row_workloads[ROWS] = {"W1",	"W2a", "W2b",  "W3",   "W3",   "W3", "W3b",
+					 "W3b", "W3b", "ring", "ring", "ring", "W4", "W5a",
+					 "W5b", "W5b", "W5b",  "W5c",  "W6",   "W7", "W7",
+					 "W7",	"W7",  "W7",   "W10",  "W10",  "W10"};
 
 struct peer_row peers[PEERS] = {
 	{.name = "slabd_inlined", .ours = true},

@@ -50,27 +50,18 @@ static void measure_refill(struct answer *answer)
 }
 #endif
 
-static void measure_crew(struct answer *answer, unsigned size, bool hand_over)
+/* Between two trips of a line, where more than one CPU is at work. */
+static void measure_crew(struct answer *answer, enum crew_task task, unsigned size)
 {
 	struct crew_result before = {0}, after = {0}, result;
 
 	if (size > 1)
-		before = crew_trip();
-	result = hand_over ? crew_hand_over() : crew_replace(size);
+		before = crew_run(TASK_TRIP, 2);
+	result = crew_run(task, size);
 	if (size > 1)
-		after = crew_trip();
+		after = crew_run(TASK_TRIP, 2);
 	answer->figures[0] = result.ns;
 	answer->preempted = before.preempted + result.preempted + after.preempted;
-	answer->trip[0] = before.ns;
-	answer->trip[1] = after.ns;
-}
-
-static void measure_ring(struct answer *answer)
-{
-	struct crew_result before = crew_trip(), ring = crew_ring(), after = crew_trip();
-
-	answer->figures[0] = ring.ns;
-	answer->preempted = before.preempted + ring.preempted + after.preempted;
 	answer->trip[0] = before.ns;
 	answer->trip[1] = after.ns;
 }
@@ -133,17 +124,19 @@ static bool answer_to(const char *name, struct answer *answer)
 		measure_refill(answer);
 #endif
 	else if (strcmp(name, "W5a") == 0)
-		measure_crew(answer, 1, false);
+		measure_crew(answer, TASK_REPLACE, 1);
 	else if (PEER_ALONE)
 		return false;
 	else if (strcmp(name, "W3") == 0)
-		measure_crew(answer, 2, true);
+		measure_crew(answer, TASK_HAND_OVER, 2);
+	else if (strcmp(name, "W3b") == 0)
+		measure_crew(answer, TASK_HAND_OVER_BULK, 2);
 	else if (strcmp(name, "ring") == 0)
-		measure_ring(answer);
+		measure_crew(answer, TASK_RING, 2);
 	else if (strcmp(name, "W5b") == 0)
-		measure_crew(answer, 2, false);
+		measure_crew(answer, TASK_REPLACE, 2);
 	else if (strcmp(name, "W5c") == 0)
-		measure_crew(answer, 4, false);
+		measure_crew(answer, TASK_REPLACE, 4);
 	else
 		return false;
 	return true;
