@@ -343,17 +343,38 @@ Test(attach, second_is_the_first_counted)
 	daemon_stop(&d);
 }
 
-Test(attach, several_daemons)
+/* Where the daemon wants its heap: one of 240 places by a hash of random bits, so two daemons of one
+ * test may want the same. */
+static uint64_t heap_base(const struct daemon_fixture *daemon)
+{
+	static struct wire_reply answer;
+	int fd = wire_connect(daemon->socket);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(wire_welcome(fd, &answer), 0);
+	cr_assert_eq(answer.reply->answer_case, SLABD__REPLY__ANSWER_WELCOME);
+	close(fd);
+	return answer.reply->welcome->heap_base;
+}
+
+/* Three at once in one process; each is at its own address if none before it is there. */
+static void three_daemons(void)
 {
 	static struct daemon_fixture daemons[3];
 	struct slabd *slabd[3];
 	struct slabd_cache *cache[3];
 	void *object[3];
+	uint64_t base[3];
 
 	for (int i = 0; i < 3; i++) {
+		bool taken = false;
+
 		daemon_start(&daemons[i], NULL);
+		base[i] = heap_base(&daemons[i]);
+		for (int j = 0; j < i; j++)
+			taken |= base[j] == base[i];
 		slabd[i] = attach_to(daemons[i].socket);
-		cr_assert(slabd_same_address(slabd[i]), "daemon %d", i);
+		cr_assert_eq(slabd_same_address(slabd[i]), !taken, "daemon %d at %#lx", i, base[i]);
 		cache[i] = cache_of(slabd[i], "thing", 64, 0);
 		object[i] = slabd_alloc(cache[i], SLABD_ZERO);
 		cr_assert(object[i]);
@@ -372,6 +393,17 @@ Test(attach, several_daemons)
 		cr_assert_eq(daemon_audit(&daemons[i]).live, 0);
 		daemon_stop(&daemons[i]);
 	}
+}
+
+Test(attach, several_daemons)
+{
+	three_daemons();
+}
+
+Test(attach, several_daemons_of_one_address)
+{
+	setenv("SLABD_BASE", "0x110000000000", 1);
+	three_daemons();
 }
 
 /* ---------------------------------------------------------------- another address */

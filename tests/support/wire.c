@@ -110,9 +110,8 @@ int wire_receive(int fd, struct wire_reply *ret, int ms)
 	return ret->reply ? 0 : -EBADMSG;
 }
 
-int wire_greet(int fd)
+int wire_welcome(int fd, struct wire_reply *ret)
 {
-	static struct wire_reply answer;
 	Slabd__Request request = SLABD__REQUEST__INIT;
 	Slabd__Hello hello;
 	int r;
@@ -123,8 +122,15 @@ int wire_greet(int fd)
 	request.hello = &hello;
 	r = wire_send(fd, &request);
 	if (r == 0)
-		r = wire_receive(fd, &answer, 30000);
-	return r < 0 ? r : answer.reply->status;
+		r = wire_receive(fd, ret, 30000);
+	return r < 0 ? r : ret->reply->status;
+}
+
+int wire_greet(int fd)
+{
+	static struct wire_reply answer;
+
+	return wire_welcome(fd, &answer);
 }
 
 int wire_take_hello(int fd, uint64_t *sequence, int ms)

@@ -27,6 +27,8 @@ void wire_hello(Slabd__Hello *hello);
 int wire_send(int fd, const Slabd__Request *request);
 /* Says hello as an observer and takes the welcome: 0 or -errno. */
 int wire_greet(int fd);
+/* The same, for what the welcome says. */
+int wire_welcome(int fd, struct wire_reply *ret);
 /* The next reply, which must come within ms: 0, -ETIMEDOUT, -ECONNRESET at the end of the stream. */
 int wire_receive(int fd, struct wire_reply *ret, int ms);
 /* The same of a request, for daemons that are none: into request's arena. */
