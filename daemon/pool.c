@@ -94,7 +94,17 @@ static void count_start(struct pool *pool)
 
 	pool->restarts = (uint32_t)load_relaxed(&head->worker_starts);
 	store_relaxed(&head->worker_starts, pool->restarts + 1);
-	if (!head->started_at_ms)
+	if (!head->started_at_ms ||
+	    head->started_at_ms > boot_ms()) /* the machine may have been started anew */
+		head->started_at_ms = boot_ms();
+}
+
+void pool_set_restarts(struct pool *pool, uint32_t restarts)
+{
+	struct state_head *head = (struct state_head *)(void *)pool->segment.state;
+
+	pool->restarts = restarts;
+	if (!restarts)
 		head->started_at_ms = boot_ms();
 }
 

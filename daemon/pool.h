@@ -75,7 +75,7 @@ struct pool {
 	uint32_t next_cache_id, next_client_id, clients_attached, caches_live;
 	uint32_t max_clients_per_uid;
 	uint64_t threads_epoch; /* grows when a client, its threads or its open caches change */
-	uint32_t restarts;	/* of the worker */
+	uint32_t restarts;	/* of the worker, since slabd started */
 	uint32_t tombs;		/* clients that died and left orphans */
 	uint64_t tombs_ever;	/* grows with each of them, and with each fold of some */
 	bool folding;		/* tombs.c: their orphans change hands */
@@ -94,6 +94,10 @@ struct pool {
 int pool_open(struct pool **ret, const char *name, const struct backing *backing, char *why,
 	      size_t why_bytes);
 void pool_close(struct pool *pool);
+
+/* So many workers of this slabd were there before; with the first one its uptime begins.  Until then both
+ * are the segment's, which may be older. */
+void pool_set_restarts(struct pool *pool, uint32_t restarts);
 
 /* Would pool_open do?  The whole recovery is run on a private copy of the regions, and then the
  * audit; nothing in them changes.  0; -EIO with the reason in why. */

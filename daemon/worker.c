@@ -196,6 +196,7 @@ static int serve(struct worker *worker, const struct worker_setup *setup, int si
 		log_error("%s", why);
 		return SLABD_EXIT_FAILED;
 	}
+	pool_set_restarts(worker->pool, setup->restarts);
 	worker->pool->max_clients_per_uid = worker->options.max_clients_per_user;
 	/* what a reload changed in an earlier worker is in the file alone */
 	if (setup->restarts) {

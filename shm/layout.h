@@ -203,7 +203,7 @@ struct state_head {
 	uint32_t bitmap_bytes;	      /* one client's caches, rounded up to 8 */
 	uint64_t clients, open, ever; /* offsets: records, caches open now, caches ever opened */
 	_Atomic uint64_t worker_starts;
-	uint64_t started_at_ms; /* CLOCK_BOOTTIME of the first worker */
+	uint64_t started_at_ms; /* CLOCK_BOOTTIME of slabd's first worker */
 };
 
 /* ---------------------------------------------------------------- the numbers, again */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shm/depot.h"
@@ -134,6 +135,37 @@ Test(backing, keeps_its_size)
 	daemon_start(&d, "--backing", files, "--size=128M", NULL);
 	cr_assert_eq(daemon_stats(&d).heap_bytes, bytes);
 	cr_assert_eq(daemon_stats(&d).max_caches, 7);
+	daemon_stop(&d);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* How long slabd runs and how often its worker died are its own, not the files'. */
+Test(backing, counts_from_its_own_start)
+{
+	struct daemon_stats stats;
+	int64_t begin;
+
+	prepare();
+	start();
+	daemon_kill_worker(&d);
+	cr_assert_eq(daemon_stats(&d).worker_restarts, 1);
+	end();
+	begin = now_ms();
+	start();
+	stats = daemon_stats(&d);
+	cr_assert_eq(stats.worker_restarts, 0);
+	cr_assert_leq((int64_t)stats.uptime_ms, now_ms() - begin);
+	daemon_kill_worker(&d);
+	stats = daemon_stats(&d);
+	cr_assert_eq(stats.worker_restarts, 1);
+	cr_assert_leq((int64_t)stats.uptime_ms, now_ms() - begin);
 	daemon_stop(&d);
 }
 

@@ -267,6 +267,7 @@ struct daemon_stats daemon_stats(const struct daemon_fixture *d)
 				    .heap_used_bytes = s->heap_used_bytes,
 				    .memory_bytes = s->memory_bytes,
 				    .refills = s->refills,
+				    .uptime_ms = s->uptime_ms,
 				    .damaged = s->damaged,
 				    .worker = s->pid};
 	snprintf(ret.backing, sizeof(ret.backing), "%s", s->backing);

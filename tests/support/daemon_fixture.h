@@ -50,7 +50,7 @@ void daemon_expect_notice(const struct daemon_fixture *d, const char *text);
 
 struct daemon_stats {
 	uint32_t caches, clients, worker_restarts, max_caches, max_clients;
-	uint64_t heap_bytes, heap_used_bytes, memory_bytes, refills;
+	uint64_t heap_bytes, heap_used_bytes, memory_bytes, refills, uptime_ms;
 	bool damaged;
 	char backing[16];
 	int32_t worker;
