@@ -278,7 +278,7 @@ static char *help_filter(int key, const char *text, void *input)
 		      "for others.\n"
 		      "Exit status: 0 done, 1 failed, 2 usage or configuration, 3 no hugepages "
 		      "though required,\n"
-		      "4 no permission, 5 another slabd has the socket.\n");
+		      "4 no permission, 5 another slabd has the socket or the files.\n");
 	fclose(file);
 	return out;
 }

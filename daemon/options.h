@@ -18,7 +18,7 @@ enum slabd_exit {
 	SLABD_EXIT_USAGE = 2,	  /* command line or configuration */
 	SLABD_EXIT_HUGEPAGES = 3, /* hugepages=require, and there are none */
 	SLABD_EXIT_PERMISSION = 4,
-	SLABD_EXIT_TAKEN = 5, /* another slabd has this socket */
+	SLABD_EXIT_TAKEN = 5, /* another slabd has this socket or these files */
 };
 
 #define SOCKET_PATH_BYTES 108 /* with the terminating 0 */

@@ -17,7 +17,7 @@ static const struct argp_option rows[] = {
 	 0},
 	{"address", 'a', "ADDRESS", 0,
 	 "where slabd is: SOCKET or SOCKET#SEGMENT (default: $SLABD_ADDRESS, else "
-	 "$XDG_RUNTIME_DIR/slabd/slabd.sock, for root /run/slabd/slabd.sock)",
+	 "$XDG_RUNTIME_DIR/slabd/slabd.sock (not for root), else /run/slabd/slabd.sock)",
 	 0},
 	{"timeout", 't', "MS", 0,
 	 "how long slabd may take for all figures together (default: 1000)", 0},

@@ -31,9 +31,8 @@ int query_fail(struct query *query, int code, const char *format, ...)
 
 int query_init(struct query *query, const char *address)
 {
-	const char *given = getenv("SLABD_TIMEOUT_MS"), *segment = query->address.segment;
-	char why[512], *end;
-	unsigned long ms;
+	const char *segment = query->address.segment;
+	char why[512];
 
 	query->socket = -1;
 	query->timeout_ms = PROTO_TIMEOUT_MS;
@@ -43,6 +42,15 @@ int query_init(struct query *query, const char *address)
 		segment = "";
 	snprintf(query->shown, sizeof(query->shown), "%s%s%s", query->address.socket,
 		 *segment ? "#" : "", segment);
+	return EXIT_DONE;
+}
+
+int query_timeout_from_environment(struct query *query)
+{
+	const char *given = getenv("SLABD_TIMEOUT_MS");
+	unsigned long ms;
+	char *end;
+
 	if (!given || !*given)
 		return EXIT_DONE;
 	errno = 0;

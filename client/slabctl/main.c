@@ -55,6 +55,8 @@ int main(int argc, char **argv)
 	fill_standard_descriptors();
 	options_parse(&order, argc, argv);
 	code = query_init(&query, order.address);
+	if (!code)
+		code = query_timeout_from_environment(&query);
 	query.patient = !order.verb->offline;
 	progress_begin(&query, order.verb->name);
 	if (!code && !order.verb->offline)

@@ -10,7 +10,7 @@
 const struct option_row option_rows[] = {
 	OPTION(0, "address", 'a', "ADDRESS", 0,
 	       "where slabd is: SOCKET or SOCKET#SEGMENT (default: $SLABD_ADDRESS, else "
-	       "$XDG_RUNTIME_DIR/slabd/slabd.sock, for root /run/slabd/slabd.sock)",
+	       "$XDG_RUNTIME_DIR/slabd/slabd.sock (not for root), else /run/slabd/slabd.sock)",
 	       NULL),
 	OPTION(0, "json", 'j', NULL, 0, "one JSON document, for programs", NULL),
 	OPTION(TAKES_CREATE, "size", KEY_SIZE, "BYTES", 0, "size of an object, 1 to 128K", NULL),

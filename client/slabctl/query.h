@@ -80,6 +80,8 @@ struct list {
 
 /* Resolves the address (NULL: the default) without connecting.  query is zero at first. */
 int query_init(struct query *query, const char *address);
+/* $SLABD_TIMEOUT_MS, if it is set, instead of the default. */
+int query_timeout_from_environment(struct query *query);
 /* Connects and says hello, within timeout_ms; may be called again after it failed. */
 int query_open(struct query *query);
 void query_close(struct query *query);

@@ -3,7 +3,7 @@
  * One CAS or one store to shared memory is one step (one atomic).  A read is merged with the step
  * after it only where nobody else can write the word in between; private memory is merged with the
  * shared step before it.  Any process may be killed between any two steps.  Memory is sequentially
- * consistent here.  README.md says which function of the code each part stands for.
+ * consistent here.
  *
  * What is built: the scenario's -D options (run.sh) choose operations and bounds; FAULT_<name>
  * plants one fault. */

@@ -42,14 +42,14 @@ extern "C" {
 
 /* Flags of alloc. */
 #define SLABD_ZERO   0x1u /* zero the object: object_size bytes */
-#define SLABD_NOWAIT 0x2u /* never wait for slabd: NULL, ENOMEM when no magazine is at hand */
+#define SLABD_NOWAIT 0x2u /* no refill: NULL, ENOMEM when no magazine is at hand */
 
 /* Flags of a cache. */
 #define SLABD_RECLAIM 0x1u /* objects die with the process that owns them */
 #define SLABD_STRICT  0x2u /* every free is a compare-and-swap: no window, some ns more */
 /* Align to cache lines, as the kernel's SLAB_HWCACHE_ALIGN.  Where that leaves 4 bytes behind an object
- * the tag lies there, on lines that nobody else's objects or tags share: for objects that pass between
- * processes. */
+ * the tag lies there, on lines that nobody else's objects or tags share (but objects of at most 32
+ * bytes do): for objects that pass between processes. */
 #define SLABD_HWALIGN	0x4u
 #define SLABD_EXCLUSIVE 0x8u /* create: -EEXIST if the name exists */
 
@@ -72,8 +72,9 @@ struct slabd_cache_args {
  * /run/slabd/slabd.sock.  A second attach to the same segment returns the first, counted.
  *
  * Waits for slabd at most 10 s ($SLABD_TIMEOUT_MS).  -ENOENT, -ECONNREFUSED: no slabd there, or no
- * such segment; -EACCES: the socket is not for this user; -EPROTO: another version; -ENOSPC: too many
- * clients; -ETIMEDOUT; -EINVAL, -ENAMETOOLONG: the address. */
+ * such segment; -EACCES: the socket is not for this user; -EPERM: another pid namespace than slabd's;
+ * -EPROTO: another version; -ENOSPC: too many clients; -EIO: the segment is damaged; -ETIMEDOUT;
+ * -EINVAL, -ENAMETOOLONG: the address. */
 int slabd_attach(struct slabd **ret, const char *address);
 
 /* Gives back one attach; with the last, every cache of the attachment is closed, the magazines of all
@@ -97,7 +98,8 @@ struct slabd *slabd_default(void);
 /* ---------------------------------------------------------------- caches */
 
 /* Makes the cache of this name ([A-Za-z0-9_.-], at most 63 characters), or opens it if one with the
- * same object size, align and flags exists.  A cache outlives the processes that use it.
+ * same object size, align, flags and, if given, magazine exists.  A cache outlives the processes that
+ * use it.
  *
  * -EINVAL: a size, align, flag or name out of bounds, or another cache has the name; -EEXIST: with
  * SLABD_EXCLUSIVE; -ENOSPC: too many caches; -ENOMEM; -ETIMEDOUT; -ESTALE: this slabd has another
@@ -126,13 +128,16 @@ size_t slabd_cache_size(const struct slabd_cache *cache);
 /* ---------------------------------------------------------------- objects */
 
 /* An object of the cache, owned by this process; uninitialised unless SLABD_ZERO.  When the depot is
- * dry it waits for slabd, at most 10 s ($SLABD_TIMEOUT_MS); with SLABD_NOWAIT never.
- * NULL: ENOMEM, the heap is full or NOWAIT found nothing; ETIMEDOUT; ESTALE, see create. */
+ * dry it waits for slabd, at most 10 s ($SLABD_TIMEOUT_MS); with SLABD_NOWAIT it does not, but in the
+ * first call of a thread or a forked child, which may wait 0.1 s for its identity.
+ * NULL: ENOMEM, the heap is full or NOWAIT found nothing; ETIMEDOUT; EINVAL, flags; ESTALE and EIO, see
+ * attach and create. */
 void *slabd_alloc(struct slabd_cache *cache, unsigned flags);
 
-/* Frees an object, whichever process allocated it.  Never fails and never blocks.  NULL is fine.  A
- * pointer that is no live object of this cache is refused, left as it is, and reported once to the
- * error handler.  Keeps errno. */
+/* Frees an object, whichever process allocated it.  Never fails, and waits for nobody, but in the first
+ * call of a thread or a forked child 0.1 s at most for its identity.  NULL is fine.  A pointer that is
+ * no live object of this cache is refused, left as it is, and reported once to the error handler.  Keeps
+ * errno. */
 void slabd_free(struct slabd_cache *cache, void *object);
 
 /* Frees the object that handle names, if it still is that one.  -ESTALE: it was freed, or handed
