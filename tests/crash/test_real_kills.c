@@ -30,6 +30,7 @@ static unsigned at;		      /* in handles */
 
 static void set_up(void)
 {
+	setenv("SLABD_TIMEOUT_MS", "60000", 1); /* victims are stepped through their calls */
 	daemon_start(&d, NULL);
 	slabd = attach_to(d.socket);
 	plain = cache_of(slabd, "plain", BYTES, 0);

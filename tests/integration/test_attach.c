@@ -241,7 +241,7 @@ static void *refuse(void *arg)
 		SLABD_VERSION_STRING ") speaks 1.0";
 	n = slabd__reply__pack(&reply, bytes);
 	packet_send(fd, bytes, n, NULL, 0, true);
-	wire_wait_end(fd, 5000);
+	wire_wait_end(fd, DAEMON_PATIENCE_MS);
 	close(fd);
 	return NULL;
 }
@@ -274,7 +274,7 @@ static const Slabd__Reply *answer_to(Slabd__Hello *hello)
 	request.verb_case = SLABD__REQUEST__VERB_HELLO;
 	request.hello = hello;
 	cr_assert_eq(wire_send(fd, &request), 0);
-	cr_assert_eq(wire_receive(fd, &answer, 5000), 0);
+	cr_assert_eq(wire_receive(fd, &answer, DAEMON_PATIENCE_MS), 0);
 	if (answer.reply->status < 0)
 		cr_assert_eq(wire_wait_end(fd, 5000), 0, "a refused hello ends the connection");
 	close(fd);

@@ -340,9 +340,11 @@ Test(cache, destroy_with_orphans)
 {
 	uint32_t flags = 0;
 	struct slabd_cache *cache = cache_of(slabd, "thing", 64, flags);
+	struct daemon_audit audit;
 
 	cr_assert_eq(child_run(leave_one, &flags), 0);
-	cr_assert_eq(daemon_audit(&d).live + daemon_audit(&d).orphaned, 1);
+	audit = daemon_audit(&d);
+	cr_assert_eq(audit.live + audit.orphaned, 1);
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
 	expect_error("cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
 		     "clients and slabctl orphans show whose they are)");

@@ -161,7 +161,8 @@ static char *drawn(void)
 	FILE *browser;
 
 	snprintf(command, sizeof(command),
-		 "timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-breakpad "
+		 "timeout 90 chromium --headless --no-sandbox --disable-gpu --disable-breakpad "
+		 "--disable-dev-shm-usage "
 		 "--user-data-dir=\"$TMPDIR/browser-%d\" --virtual-time-budget=3000 --dump-dom "
 		 "http://127.0.0.1:%u/ 2>/dev/null",
 		 getpid(), exporter.port);

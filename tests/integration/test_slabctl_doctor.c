@@ -177,7 +177,7 @@ static char path[128];
 
 static void elsewhere(void)
 {
-	snprintf(path, sizeof(path), "%s/none.sock", getenv("TMPDIR"));
+	snprintf(path, sizeof(path), "%s/none-%d.sock", getenv("TMPDIR"), getpid());
 	setenv("SLABD_ADDRESS", path, 1);
 }
 

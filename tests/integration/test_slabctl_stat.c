@@ -111,8 +111,8 @@ Test(slabctl_stat, says_that_slabd_is_away_and_ends_with_the_code_of_the_last_li
 {
 	const struct ctl_run *run;
 
-	setenv("SLABD_TIMEOUT_MS", "300", 1);
-	run = ctl_while_frozen(&daemon_, "{\"time\"", "stat", "0.1", "3", "--json", NULL);
+	setenv("SLABD_TIMEOUT_MS", "1000", 1);
+	run = ctl_while_frozen(&daemon_, "{\"time\"", "stat", "2", "3", "--json", NULL);
 	cr_assert_eq(run->code, 8, "%d: %s", run->code, run->error);
 	cr_assert_eq(count_lines(run->out), 1, "%s", run->out);
 	cr_assert_not_null(strstr(run->error, "going on"), "%s", run->error);

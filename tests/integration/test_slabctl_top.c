@@ -111,8 +111,8 @@ Test(slabctl_top, batch_goes_on_while_slabd_is_away)
 {
 	const struct ctl_run *run;
 
-	setenv("SLABD_TIMEOUT_MS", "300", 1);
-	run = ctl_while_frozen(&daemon_, "zebras", "top", "-b", "-n2", "-d0.1", NULL);
+	setenv("SLABD_TIMEOUT_MS", "1000", 1);
+	run = ctl_while_frozen(&daemon_, "zebras", "top", "-b", "-n2", "-d2", NULL);
 	cr_assert_eq(run->code, 8);
 	cr_assert_not_null(strstr(run->error, "going on"), "%s", run->error);
 	unsetenv("SLABD_TIMEOUT_MS");

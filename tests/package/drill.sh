@@ -52,7 +52,12 @@ old=$(main_pid)
 dpkg -i /opt/packages/*.deb >upgrade.log 2>&1 || { cat upgrade.log; fail "does not upgrade"; }
 goes_on "an upgrade"
 [ "$(main_pid)" = "$old" ] || fail "an upgrade ends slabd"
-journalctl -q --no-pager -u slabd.service | grep -q 'the next worker runs /usr/sbin/slabd' || fail "an upgrade changes nothing"
+said=no
+for try in {1..100}; do # the journal may be late
+	journalctl -q --no-pager -u slabd.service | grep -q 'the next worker runs /usr/sbin/slabd' && said=yes && break
+	read -r -t 0.1 <> <(:) || true
+done
+[ $said = yes ] || fail "an upgrade changes nothing"
 
 systemctl start slabd-exporter.service
 ready=no

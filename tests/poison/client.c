@@ -149,6 +149,8 @@ static int freed_by_others(void)
 	int status;
 
 	if (fork() == 0) {
+		slabd_free(cache,
+			   slabd_alloc(cache, 0)); /* waits for an identity, as a free does not */
 		slabd_free(cache, object);
 		slabd_flush(slabd);
 		_exit(0);

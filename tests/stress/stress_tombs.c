@@ -291,6 +291,8 @@ int main(void)
 	struct daemon_audit audit;
 	pid_t watcher;
 
+	/* a hello may wait for a fold, and that for two workers that are started 5 s late each */
+	setenv("SLABD_TIMEOUT_MS", "60000", 0);
 	page = race_page(sizeof(*page));
 	go = baton_make();
 	done = baton_make();

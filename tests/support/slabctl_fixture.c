@@ -330,6 +330,7 @@ void ctl_daemon_start(struct ctl_daemon *daemon, const char *const *options)
 void ctl_daemon_stop(struct ctl_daemon *daemon)
 {
 	MUST(kill(daemon->pid, SIGTERM) == 0);
+	MUST(kill(daemon->pid, SIGCONT) == 0); /* a test that failed may have left it stopped */
 	while (waitpid(daemon->pid, NULL, 0) < 0)
 		MUST(errno == EINTR);
 }
