@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/census.h"
 #include "daemon/clients.h"
 #include "daemon/dispatch_call.h"
 #include "daemon/registry.h"
@@ -201,7 +202,7 @@ void report_caches(struct call *call)
 	call->session->pending.first = wanted->first;
 	call->session->pending.map = wanted->map;
 	snprintf(call->session->pending.name, NAME_BYTES, "%s", wanted->name);
-	stats_census(call->pool, false, on_cache_census, call->session);
+	census_take(call->pool, false, on_cache_census, call->session);
 }
 
 /* ---------------------------------------------------------------- clients */
@@ -287,7 +288,7 @@ void report_clients(struct call *call)
 {
 	call_pend(call);
 	call->session->pending.first = call->request->clients->first;
-	stats_census(call->pool, false, on_client_census, call->session);
+	census_take(call->pool, false, on_client_census, call->session);
 }
 
 /* ---------------------------------------------------------------- audit */
@@ -354,5 +355,5 @@ void report_audit(struct call *call)
 {
 	call_pend(call);
 	call->session->pending.first = call->request->audit->first;
-	stats_census(call->pool, true, on_audit_census, call->session);
+	census_take(call->pool, true, on_audit_census, call->session);
 }

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "daemon/census.h"
 #include "daemon/clients.h"
 #include "daemon/events.h"
 #include "daemon/extent.h"
@@ -18,7 +19,6 @@
 #include "daemon/registry.h"
 #include "daemon/release.h"
 #include "daemon/slab.h"
-#include "daemon/stats.h"
 #include "daemon/verify.h"
 #include "proto/limits.h"
 
@@ -233,7 +233,7 @@ int pool_rehearse(const char *name, const struct backing *backing, char *why, si
 
 	if (r < 0)
 		return r;
-	stats_census(pool, true, take_balance, &balanced);
+	census_take(pool, true, take_balance, &balanced);
 	while (pool_run(pool))
 		;
 	if (!balanced || pool_is_damaged(pool)) {
@@ -417,5 +417,5 @@ void pool_tick(struct pool *pool)
 			reap_periodic(cache);
 	}
 	if (reap && pool->tombs)
-		stats_census(pool, false, forget_census, NULL); /* buries tombs without orphans */
+		census_take(pool, false, forget_census, NULL); /* buries tombs without orphans */
 }

@@ -6,8 +6,8 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "daemon/census.h"
 #include "daemon/clients.h"
-#include "daemon/stats.h"
 #include "daemon/tombs.h"
 
 static struct pool *pool;
@@ -331,7 +331,7 @@ static bool none_again(struct pool *p, uint32_t client, char *why)
 	(void)client;
 	if (!look(p, false, &n, why) || !ask(p, why))
 		return false;
-	stats_census(p, false, take_census, NULL);
+	census_take(p, false, take_census, NULL);
 	run_jobs(p);
 	if (!look(p, true, &n, why))
 		return false;

@@ -7,10 +7,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/census.h"
 #include "daemon/clients.h"
 #include "daemon/orphans.h"
 #include "daemon/refill.h"
-#include "daemon/stats.h"
 
 /* ---------------------------------------------------------------- shapes */
 
@@ -217,7 +217,7 @@ static void do_census(void)
 {
 	struct audit_count total;
 
-	stats_census(pool, true, take_census, &result);
+	census_take(pool, true, take_census, &result);
 	run();
 	audit_segment(&pool->segment, NULL, NULL, NULL);
 	audit_segment(&pool->segment, NULL, NULL, &total);

@@ -308,7 +308,7 @@ static void serve(void *arg)
 	}
 	for (int i = 0; i < 16; i++)
 		pool_tick(pool);
-	stats_census(pool, true, see_census, NULL);
+	census_take(pool, true, see_census, NULL);
 	orphans_walk(pool, 0, true, 0, see_orphans, NULL);
 }
 

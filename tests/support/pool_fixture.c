@@ -281,7 +281,7 @@ bool pool_fixture_is_balanced(struct pool_fixture *f, struct audit_count *total)
 	bool lists_agree = false, shared;
 
 	pool_fixture_run(f);
-	stats_census(f->pool, true, take_balance, &lists_agree);
+	census_take(f->pool, true, take_balance, &lists_agree);
 	pool_fixture_run(f);
 	shared = audit_segment(&f->pool->segment, owner_kind, f->pool, total);
 	return shared && lists_agree;

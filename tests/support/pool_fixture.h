@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/backing.h"
+#include "daemon/census.h"
 #include "daemon/clients.h"
 #include "daemon/pool.h"
 #include "daemon/registry.h"

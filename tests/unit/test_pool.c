@@ -156,7 +156,7 @@ Test(pool, jobs_take_turns)
 	while (slab_carve(cache) == 0)
 		;
 	for (int i = 0; i < 20; i++)
-		stats_census(f.pool, true, NULL, NULL);
+		census_take(f.pool, true, NULL, NULL);
 	clients_died(f.pool, client, NULL, NULL);
 	while (pool_run(f.pool))
 		slices++;
@@ -343,7 +343,7 @@ Test(pool, jobs_over_a_hole_end)
 	fake_init(&fake, &f, client, cache);
 	cr_assert_neq(fake_alloc(&fake), REF_NONE);
 	pool_fixture_hole(f.pool->segment.heap + EXTENT_BYTES, EXTENT_BYTES);
-	stats_census(f.pool, true, NULL, NULL);
+	census_take(f.pool, true, NULL, NULL);
 	orphans_walk(f.pool, 0, true, 0, NULL, NULL);
 	clients_died(f.pool, client, NULL, NULL);
 	while (pool_run(f.pool))
