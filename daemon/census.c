@@ -4,6 +4,7 @@
 
 #include "daemon/clients.h"
 #include "daemon/registry.h"
+#include "daemon/suspects.h"
 
 #define AUDIT_TRIES  10 /* walks of an audit until it is balanced, or not exact */
 #define CENSUS_TRIES 3	/* and of a mere count, which says what it saw */
@@ -12,17 +13,19 @@
 struct census_job {
 	struct job job;
 	struct audit audit;
+	struct suspects suspects;
 	bool strict;
 	unsigned tries;
-	uint64_t last_damage; /* hash of what the last walk found wrong */
-	uint64_t tombs_ever;  /* of the pool when this walk began */
+	uint64_t *in_slabs;  /* by cache id: what the private lists had when this walk began */
+	bool lists_differ;   /* after this walk, and not for the first time */
+	uint64_t tombs_ever; /* of the pool when this walk began */
 	bool exact;
 	census_fn done;
 };
 
 static enum audit_owner owner_kind(void *arg, uint32_t owner)
 {
-	const struct pool *pool = arg;
+	const struct pool *pool = ((const struct census_job *)arg)->job.pool;
 
 	if (clients_is_attached(pool, owner))
 		return AUDIT_CLIENT;
@@ -35,52 +38,52 @@ static enum audit_owner owner_kind(void *arg, uint32_t owner)
 	return AUDIT_NOBODY;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value)
+static void on_finding(void *arg, uint32_t cache, enum audit_finding finding, uint64_t words)
 {
-	return (hash ^ value) * UINT64_C(0x100000001b3);
+	suspects_add(&((struct census_job *)arg)->suspects, cache, finding, words);
+}
+
+static void begin_walk(struct census_job *c)
+{
+	struct pool *pool = c->job.pool;
+
+	c->tombs_ever = pool->tombs_ever;
+	for (uint32_t id = 1; c->strict && id <= pool->segment.max_caches; id++)
+		c->in_slabs[id] = pool->caches[id] ? pool->caches[id]->in_slabs : 0;
 }
 
 /* The private lists must agree with the tags too: an object that says SLAB and is listed nowhere
- * would never be handed out again. */
+ * would never be handed out again.  Where refills went on during the walk there is nothing to compare. */
 static bool lists_agree(const struct census_job *c)
 {
 	struct pool *pool = c->job.pool;
 
 	for (uint32_t id = 1; id <= pool->segment.max_caches; id++)
 		if (pool->caches[id] && !pool->caches[id]->releasing &&
+		    pool->caches[id]->in_slabs == c->in_slabs[id] &&
 		    pool->caches[id]->in_slabs != c->audit.caches[id].in_slabs)
 			return false;
 	return true;
 }
 
-static uint64_t damage_of(const struct census_job *c)
+/* Twice in a row, as all damage. */
+static bool lists_are_judged(struct census_job *c)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	bool again = !c->lists_differ;
 
-	for (uint32_t id = 1; id <= c->job.pool->segment.max_caches; id++) {
-		const struct audit_count *n = &c->audit.caches[id];
-
-		hash = mix(mix(mix(mix(hash, n->lost), n->doubled), n->magazines), n->in_slabs);
-	}
-	return hash;
+	c->lists_differ = !lists_agree(c);
+	return !c->lists_differ || !again;
 }
 
-/* Balanced, or the same damage twice in a row: then it is no operation under way.  True to end. */
+/* True to end. */
 static bool is_settled(struct census_job *c)
 {
-	uint64_t damage;
+	bool final = suspects_judge(&c->suspects, c->audit.caches);
 
-	c->tries++;
-	if (audit_is_balanced(&c->audit) && lists_agree(c))
-		return true;
-	if (!c->strict) /* what moves between two slices is seen twice or not at all */
-		return c->tries == CENSUS_TRIES;
-	damage = damage_of(c);
-	if (c->tries > 1 && damage == c->last_damage)
-		return true;
-	c->last_damage = damage;
-	c->exact = c->tries < AUDIT_TRIES;
-	return !c->exact;
+	if (c->strict && !lists_are_judged(c))
+		final = false;
+	c->exact = final;
+	return final || ++c->tries == (c->strict ? AUDIT_TRIES : CENSUS_TRIES);
 }
 
 static bool census_step(struct job *job, uint64_t deadline)
@@ -92,8 +95,9 @@ static bool census_step(struct job *job, uint64_t deadline)
 			continue;
 		if (is_settled(c))
 			return true;
+		suspects_turn(&c->suspects);
 		audit_restart(&c->audit);
-		c->tombs_ever = job->pool->tombs_ever;
+		begin_walk(c);
 	} while (pool_now() <= deadline);
 	return false;
 }
@@ -126,6 +130,8 @@ static void census_drop(struct job *job)
 	struct census_job *c = (struct census_job *)job;
 
 	audit_deinit(&c->audit);
+	suspects_deinit(&c->suspects);
+	free(c->in_slabs);
 	free(c);
 }
 
@@ -136,7 +142,7 @@ static void census_finish(struct job *job)
 		.caches = c->audit.caches,
 		.live = c->audit.live_of,
 		.rounds = c->audit.rounds_of,
-		.balanced = audit_is_balanced(&c->audit) && (!c->strict || lists_agree(c)),
+		.balanced = audit_is_balanced(&c->audit) && !c->lists_differ,
 		.exact = c->exact,
 	};
 
@@ -146,24 +152,36 @@ static void census_finish(struct job *job)
 	census_drop(job);
 }
 
-void census_take(struct pool *pool, bool strict, census_fn done, void *waiter)
+static struct census_job *census_new(struct pool *pool, bool strict)
 {
 	struct census_job *c = calloc(1, sizeof(*c));
 
-	if (!c || audit_init(&c->audit, &pool->segment, owner_kind, pool) < 0) {
-		free(c);
+	if (!c)
+		return NULL;
+	c->job = (struct job){
+		.pool = pool, .step = census_step, .finish = census_finish, .drop = census_drop};
+	c->strict = strict;
+	if (strict)
+		c->in_slabs = calloc(pool->segment.max_caches + 1, sizeof(*c->in_slabs));
+	if (audit_init(&c->audit, &pool->segment, owner_kind, c) == 0 &&
+	    audit_watch(&c->audit, on_finding) == 0 && suspects_init(&c->suspects) == 0 &&
+	    (c->in_slabs || !strict))
+		return c;
+	census_drop(&c->job);
+	return NULL;
+}
+
+void census_take(struct pool *pool, bool strict, census_fn done, void *waiter)
+{
+	struct census_job *c = census_new(pool, strict);
+
+	if (!c) {
 		if (done)
 			done(waiter, NULL);
 		return;
 	}
-	c->job = (struct job){.pool = pool,
-			      .step = census_step,
-			      .finish = census_finish,
-			      .drop = census_drop,
-			      .waiter = waiter};
-	c->strict = strict;
-	c->exact = true;
-	c->tombs_ever = pool->tombs_ever;
+	c->job.waiter = waiter;
 	c->done = done;
+	begin_walk(c);
 	job_add(pool, &c->job);
 }

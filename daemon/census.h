@@ -12,12 +12,13 @@ struct census {
 	const uint64_t *live;		  /* by client id: objects LIVE of it */
 	const uint64_t *rounds;		  /* by client id: rounds in magazines it holds */
 	bool balanced;			  /* I-1 and I-2 hold */
-	bool exact; /* nobody was in the middle of an operation, or it did not matter */
+	bool exact;			  /* no walk was needed that was not made */
 };
 
 typedef void (*census_fn)(void *arg, const struct census *census);
 
-/* strict: repeats until balanced, or until the same damage is seen twice (an audit); else one walk.
+/* Walks until nothing is found wrong, or until two walks in a row were made, of which only what both found
+ * counts.  strict: an audit, which compares with the private lists too, and whose verdict is worth more walks.
  * done gets NULL if there was no memory for it. */
 void census_take(struct pool *pool, bool strict, census_fn done, void *waiter);
 

@@ -1,0 +1,37 @@
+/* What walks over a pool at work found wrong: damage stays word for word from one walk to the next, what
+ * merely moved does not (shm/audit.h).  An object's words have its generation, which every free changes;
+ * a magazine's have its sequence. */
+#ifndef DAEMON_SUSPECTS_H
+#define DAEMON_SUSPECTS_H
+
+#include "shm/audit.h"
+
+/* So many are told apart; of more, those that are seen first. */
+#define SUSPECTS_MAX 8192u
+
+struct suspect {
+	uint64_t words;
+	uint32_t cache;
+	enum audit_finding finding;
+};
+
+struct suspects {
+	struct suspect *now, *before; /* of this walk and the last one */
+	uint32_t now_n, before_n;
+	bool walked;   /* there was a last one */
+	bool overflow; /* this walk found more */
+};
+
+/* 0, or -ENOMEM. */
+int suspects_init(struct suspects *suspects);
+void suspects_deinit(struct suspects *suspects);
+
+void suspects_add(struct suspects *suspects, uint32_t cache, enum audit_finding finding,
+		  uint64_t words);
+
+/* After a walk whose counts by cache these are: are they final?  Then they have only what both walks
+ * found.  False: walk again, after suspects_turn. */
+bool suspects_judge(struct suspects *suspects, struct audit_count *caches);
+void suspects_turn(struct suspects *suspects);
+
+#endif
