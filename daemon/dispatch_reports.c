@@ -316,6 +316,7 @@ static bool add_audit(struct audit_page *page, struct cache *cache, const struct
 	item->freeing = count->freeing;
 	item->lost = count->lost;
 	item->doubled = count->doubled;
+	item->moving = count->moving;
 	bytes = slabd__audit_cache__get_packed_size(item) + ITEM_COST;
 	if (page->bytes + bytes > PAGE_ROOM)
 		return false;

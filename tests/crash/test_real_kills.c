@@ -109,6 +109,7 @@ static void step_and_kill(pid_t pid, uint64_t steps)
 		if (sig == SIGTRAP)
 			sig = 0;
 	}
+	daemon_audit_at_work(&d); /* whoever stops in the middle of something damages nothing */
 	child_kill(pid);
 }
 

@@ -382,11 +382,12 @@ static bool add_page(const struct daemon_fixture *d, const Slabd__AuditReply *au
 		sum->live += c->live;
 		sum->orphaned += c->orphaned;
 		sum->freeing += c->freeing;
+		sum->moving += c->moving;
 	}
 	return true;
 }
 
-struct daemon_audit daemon_audit(const struct daemon_fixture *d)
+static struct daemon_audit audit(const struct daemon_fixture *d, bool at_work)
 {
 	Slabd__Request request = SLABD__REQUEST__INIT;
 	Slabd__Audit verb = SLABD__AUDIT__INIT;
@@ -406,12 +407,24 @@ struct daemon_audit daemon_audit(const struct daemon_fixture *d)
 			exact = add_page(d, reply->audit, &sum);
 			verb.first = reply->audit->next;
 		} while (exact && verb.first);
+		exact = exact && (at_work || !sum.moving);
 		if (!exact && now_ms() > until) {
-			fprintf(stderr, "daemon fixture: no audit was exact\n");
+			fprintf(stderr, "daemon fixture: no audit was exact, %llu objects moving\n",
+				(unsigned long long)sum.moving);
 			abort();
 		}
 	} while (!exact);
 	return sum;
+}
+
+struct daemon_audit daemon_audit(const struct daemon_fixture *d)
+{
+	return audit(d, false);
+}
+
+struct daemon_audit daemon_audit_at_work(const struct daemon_fixture *d)
+{
+	return audit(d, true);
 }
 
 void daemon_until(const struct daemon_fixture *d,

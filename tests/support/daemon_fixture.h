@@ -78,11 +78,14 @@ bool daemon_client(const struct daemon_fixture *d, pid_t pid, struct daemon_clie
 
 /* All caches together. */
 struct daemon_audit {
-	uint64_t objects, in_slabs, in_magazines, live, orphaned, freeing;
+	uint64_t objects, in_slabs, in_magazines, live, orphaned, freeing, moving;
 };
 
-/* Audits until one was exact; aborts unless it balances, with nothing lost or doubled. */
+/* Audits until one was exact and nothing was moving; aborts unless it balances, with nothing lost or
+ * doubled. */
 struct daemon_audit daemon_audit(const struct daemon_fixture *d);
+/* The same while clients are in the middle of operations. */
+struct daemon_audit daemon_audit_at_work(const struct daemon_fixture *d);
 
 /* Asks until condition holds; aborts after DAEMON_PATIENCE_MS. */
 void daemon_until(const struct daemon_fixture *d,

@@ -304,6 +304,117 @@ Test(audit, a_rack_that_is_not_there)
 	cr_assert_eq(audit().magazines, RACK_MAGAZINES);
 }
 
+/* ---------------------------------------------------------------- a client at work */
+
+static unsigned findings;
+
+static void on_finding(void *arg, uint32_t id, enum audit_finding finding, uint64_t words)
+{
+	(void)arg;
+	(void)finding;
+	(void)words;
+	cr_assert_eq(id, cache->view.id);
+	findings++;
+}
+
+/* What an audit sees that knows of clients at work; each of its findings is damage in the counts. */
+static struct audit_count watched(void)
+{
+	struct audit audit;
+	struct audit_count n;
+
+	findings = 0;
+	cr_assert_eq(audit_init(&audit, &f.pool->segment, owner_kind, NULL), 0);
+	cr_assert_eq(audit_watch(&audit, on_finding), 0);
+	while (!audit_step(&audit, 5))
+		;
+	n = audit.caches[cache->view.id];
+	cr_assert_eq(findings, n.lost + n.doubled + n.magazines);
+	cr_assert_eq(audit_count_is_balanced(&n), findings == 0);
+	audit_deinit(&audit);
+	return n;
+}
+
+static void expect_moving(uint64_t moving, uint64_t alive, uint64_t freeing)
+{
+	struct audit_count n = watched();
+
+	cr_assert_eq(findings, 0);
+	cr_assert_eq(n.moving, moving);
+	cr_assert_eq(n.live, alive);
+	cr_assert_eq(n.freeing, freeing);
+}
+
+/* Stopped after each of the steps of an alloc of three. */
+Test(audit, an_alloc_under_way)
+{
+	struct magazine *magazine = fake.held.magazine;
+	uint32_t n = magazine_count(magazine);
+
+	cr_assert_geq(n, 3);
+	for (uint32_t i = 1; i <= 3; i++) {
+		set_tag(load_relaxed(&magazine->rounds[n - i]), fake.client, TAG_LIVE);
+		expect_moving(i, OBJECTS + i, 0);
+		cr_assert_eq(audit().doubled, i, "to who knows of nobody at work");
+	}
+	store_relaxed(&magazine->count, n - 3);
+	expect_moving(3, OBJECTS + 3, 0);
+	for (uint32_t i = 1; i <= 3; i++) {
+		store_relaxed(&magazine->rounds[n - i], 0);
+		expect_moving(3 - i, OBJECTS + 3, 0);
+	}
+}
+
+Test(audit, a_free_under_way)
+{
+	struct magazine *magazine = fake.held.magazine;
+	uint32_t n = magazine_count(magazine);
+
+	for (uint32_t i = 0; i < 3; i++)
+		store_relaxed(&magazine->rounds[n + i], live[i]);
+	expect_moving(3, OBJECTS, 0);
+	set_tag(live[2], fake.client, TAG_FREEING); /* a claimed one */
+	expect_moving(3, OBJECTS - 1, 1);
+	for (uint32_t i = 0; i < 3; i++)
+		set_tag(live[i], PARTY_NONE, TAG_CIRC);
+	expect_moving(3, OBJECTS - 3, 3);
+	cr_assert_eq(audit().lost, 3, "to who knows of nobody at work");
+	store_relaxed(&magazine->count, n + 3);
+	expect_moving(0, OBJECTS - 3, 0);
+}
+
+/* What no step leaves is damage also while somebody is at work. */
+Test(audit, nothing_else_is_excused)
+{
+	struct magazine *magazine = fake.held.magazine, *full = full_one();
+	slab_ref first = load_relaxed(&magazine->rounds[0]);
+	uint32_t n = magazine_count(magazine);
+
+	cr_assert_gt(n, 1);
+	set_tag(first, fake.client, TAG_LIVE); /* not from the top down */
+	cr_assert_eq(watched().doubled, 1);
+	set_tag(first, PARTY_NONE, TAG_CIRC);
+	expect_moving(0, OBJECTS, 0);
+
+	set_tag(load_relaxed(&magazine->rounds[n - 1]), fake.client + 1, TAG_LIVE);
+	cr_assert_eq(watched().doubled, 1, "another's");
+	cr_assert_eq(watched().lost, 1);
+	set_tag(load_relaxed(&magazine->rounds[n - 1]), PARTY_NONE, TAG_CIRC);
+
+	n = magazine_count(full);
+	set_tag(load_relaxed(&full->rounds[n - 1]), fake.client, TAG_LIVE);
+	cr_assert_eq(watched().doubled, 1, "nobody holds it");
+	store_relaxed(&full->count, n - 1);
+	set_tag(load_relaxed(&full->rounds[n - 1]), PARTY_NONE, TAG_CIRC);
+	cr_assert_eq(watched().lost, 1);
+	store_relaxed(&full->count, n);
+	expect_moving(0, OBJECTS, 0);
+
+	store_relaxed(&magazine->rounds[0], 0);
+	cr_assert_eq(watched().doubled, 1, "an empty round");
+	cr_assert_eq(watched().lost, 1);
+}
+
 Test(audit, takes_turns)
 {
 	struct audit slow, fast;
