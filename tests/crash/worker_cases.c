@@ -226,10 +226,17 @@ static void do_census(void)
 
 static void do_census_without_memory(void)
 {
+	struct audit audit;
+
 	for (unsigned i = 1; i < 4; i++) { /* each of its three */
 		lies.calloc = i < 3 ? i : 0;
 		lies.mmap = i == 3;
 		audit_segment(&pool->segment, NULL, NULL, NULL);
+	}
+	if (audit_init(&audit, &pool->segment, NULL, NULL) == 0) {
+		lies.mmap = 1;
+		audit_watch(&audit, NULL);
+		audit_deinit(&audit);
 	}
 }
 
@@ -282,6 +289,39 @@ static void plain_damage(void)
 	store_relaxed(&pool->segment.slab_table[1], SLAB_WORD(99, 16));
 	store_relaxed(&pool->segment.slab_table[2], SLAB_WORD(2, 16));
 	store_relaxed(&pool->segment.descriptors[1].racks, 2);
+}
+
+/* The survivor takes one object and frees another, and has a magazine as nobody leaves it. */
+static void plain_moving(void)
+{
+	slab_ref ref = object_of(&world.live, PLAIN, world.survivor_id, 0);
+	uint32_t cursor = 0, n;
+	struct claim claim;
+
+	plain_client();
+	fill_one(cache);
+	fill_one(cache);
+	claim = depot_claim(&cache->view, MAGAZINE_FULL, world.survivor_id, UINT32_MAX, &cursor);
+	n = magazine_count(claim.magazine) - 1;
+	store_relaxed(&claim.magazine->count, n);
+	store_relaxed(cache_tag(&cache->view, load_relaxed(&claim.magazine->rounds[n])),
+		      tag_make(world.survivor_id, TAG_LIVE, 0));
+	store_relaxed(cache_tag(&cache->view, load_relaxed(&claim.magazine->rounds[n - 1])),
+		      tag_make(world.survivor_id, TAG_LIVE, 0));
+	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, world.survivor_id, UINT32_MAX, &cursor);
+	store_relaxed(&claim.magazine->rounds[0], ref);
+	store_relaxed(&claim.magazine->rounds[1], 5);
+	store_relaxed(cache_tag(&cache->view, ref), tag_make(PARTY_NONE, TAG_CIRC, 1));
+	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, world.survivor_id, UINT32_MAX, &cursor);
+	store_relaxed(&claim.magazine->count, 2);
+	store_relaxed(&claim.magazine->rounds[1],
+		      object_of(&world.live, PLAIN, world.survivor_id, 1));
+	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, world.survivor_id, UINT32_MAX, &cursor);
+	store_relaxed(&claim.magazine->count, 1);
+	store_relaxed(&claim.magazine->rounds[0], object_of(&world.live, PLAIN, world.tomb_id, 0));
+	claim = depot_claim(&cache->view, MAGAZINE_EMPTY, world.survivor_id, UINT32_MAX, &cursor);
+	store_relaxed(&claim.magazine->count, 1000);
+	depot_claim(&cache->view, MAGAZINE_FULL, world.survivor_id, UINT32_MAX, &cursor);
 }
 
 /* Numbers that are no party's and no object's business, but part of shm all the same. */
@@ -400,6 +440,7 @@ const struct crash_case worker_cases[] = {
 	CASE("names", PLAIN, work, do_names),
 	CASE("depot", PLAIN, plain_threads, do_ask_depot),
 	CASE("audit, damage", PLAIN, plain_damage, do_census, .hostile = true),
+	CASE("audit, at work", PLAIN, plain_moving, do_census, .hostile = true),
 	CASE("arithmetic", PLAIN, nobody, do_arithmetic),
 	CASE("map", PLAIN, nobody, do_map),
 };
