@@ -7,26 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
-
-static void set_up(void)
-{
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
-}
-
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(alloc, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(alloc, .init = attached_start, .fini = attached_stop, .timeout = 100);
 
 /* ---------------------------------------------------------------- contents */
 
@@ -103,10 +86,9 @@ Test(alloc, alignment)
 		slabd = attach_to(d.socket);
 		cr_assert_eq(slabd_cache_open(slabd, "thing", &cache), 0);
 		cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-		slabd_detach(slabd);
-		daemon_stop(&d);
+		attached_stop();
 		d = (struct daemon_fixture){0};
-		set_up();
+		attached_start();
 	}
 }
 
@@ -257,16 +239,6 @@ Test(alloc, bulk_of_many_sizes)
 	}
 }
 
-static unsigned reports;
-static char report[512];
-
-static void count_report(const char *message, void *arg)
-{
-	(void)arg;
-	reports++;
-	snprintf(report, sizeof(report), "%s", message);
-}
-
 /* More than there is: 0, and nothing leaks. */
 Test(alloc, bulk_that_fails_half_way)
 {
@@ -274,7 +246,6 @@ Test(alloc, bulk_that_fails_half_way)
 	static void *objects[4096];
 	void *object;
 
-	slabd_set_error_handler(count_report, NULL);
 	errno = 0;
 	cr_assert_eq(slabd_alloc_bulk(cache, 0, 4096, objects), 0);
 	cr_assert_eq(errno, ENOMEM);
@@ -314,7 +285,6 @@ Test(alloc, bulk_free_with_bad_entries)
 	void *objects[300], *all[310];
 	int on_stack;
 
-	slabd_set_error_handler(count_report, NULL);
 	cr_assert_eq(slabd_alloc_bulk(cache, 0, 300, objects), 300);
 	memcpy(all, objects, sizeof(objects));
 	all[300] = NULL;

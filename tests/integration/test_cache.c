@@ -7,26 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
-
-static void set_up(void)
-{
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
-}
-
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(cache, .init = set_up, .fini = tear_down);
+TestSuite(cache, .init = attached_start, .fini = attached_stop);
 TestSuite(many, .timeout = 100);
 
 __attribute__((format(printf, 1, 2))) static void expect_error(const char *format, ...)
@@ -522,16 +505,13 @@ static void make_many(unsigned n)
 
 Test(many, one_over_the_limit)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	make_many(1024);
 	cr_assert_eq(create("one-more", 64, 0, 0, 0), -ENOSPC);
 	expect_error("cache \"one-more\": 1024 of 1024 caches exist; raise max-caches or destroy "
 		     "one (slabctl caches)");
 	cr_assert_eq(create("c7", 23, 0, 0, 0), 0, "one that exists is opened");
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
+	attached_stop();
 }
 
 Test(many, ten_thousand)
@@ -551,9 +531,7 @@ Test(many, ten_thousand)
 	slabd_cache_close(cache);
 	cr_assert_eq(slabd_cache_destroy(cache), 0, "%s", slabd_error());
 	cr_assert_eq(create("one-more", 64, 0, 0, 0), 0, "%s", slabd_error());
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
+	attached_stop();
 }
 
 /* The place of one that is destroyed can be had at once, although its memory goes back in slices. */

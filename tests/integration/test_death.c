@@ -10,36 +10,21 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *plain, *reclaim;
-static unsigned reports;
-
-static void on_report(const char *message, void *arg)
-{
-	(void)arg;
-	fprintf(stderr, "%s\n", message);
-	reports++;
-}
 
 static void set_up(void)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	plain = cache_of(slabd, "plain", 64, 0);
 	reclaim = cache_of(slabd, "reclaim", 200, SLABD_RECLAIM);
-	slabd_set_error_handler(on_report, NULL);
 }
 
 static void tear_down(void)
 {
 	MUST(reports == 0);
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
+	attached_stop();
 }
 
 TestSuite(death, .init = set_up, .fini = tear_down, .timeout = 100);
@@ -460,9 +445,7 @@ Test(limits, clients)
 	baton_take(meeting.to_parent);
 	for (unsigned i = 0; i < 3; i++)
 		child_kill(pids[i]);
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
+	attached_stop();
 }
 
 Test(limits, clients_of_a_user)

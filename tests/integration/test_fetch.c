@@ -4,26 +4,9 @@
 #include <slabd/slabd.h>
 
 #include "client/internal.h"
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
-
-static void set_up(void)
-{
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
-}
-
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(fetch, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(fetch, .init = attached_start, .fini = attached_stop, .timeout = 100);
 
 Test(fetch, every_object_comes_once)
 {

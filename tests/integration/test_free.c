@@ -9,14 +9,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *cache, *other;
 
-static unsigned reports;
 static char report[512];
 static int marker;
 
@@ -29,21 +25,13 @@ static void on_report(const char *message, void *arg)
 
 static void set_up(void)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	cache = cache_of(slabd, "thing", 64, 0);
 	other = cache_of(slabd, "other", 100, 0);
 	slabd_set_error_handler(on_report, &marker);
 }
 
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(free, .init = set_up, .fini = tear_down);
+TestSuite(free, .init = set_up, .fini = attached_stop);
 
 /* One report since the last look, with exactly this sentence after the address. */
 __attribute__((format(printf, 2, 3))) static void expect_report(const void *object,

@@ -7,38 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *cache, *other;
-static unsigned reports;
-
-static void on_report(const char *message, void *arg)
-{
-	(void)message;
-	(void)arg;
-	reports++;
-}
 
 static void set_up(void)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	cache = cache_of(slabd, "thing", 64, 0);
 	other = cache_of(slabd, "other", 64, 0);
-	slabd_set_error_handler(on_report, NULL);
 }
 
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(handle, .init = set_up, .fini = tear_down);
+TestSuite(handle, .init = set_up, .fini = attached_stop);
 
 static unsigned generation_of(slabd_handle handle)
 {

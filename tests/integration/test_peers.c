@@ -16,21 +16,17 @@
 #include <unistd.h>
 
 #include "proto/limits.h"
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 #include "tests/support/wire.h"
 
 #define PATIENCE_MS 20000
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *cache;
 static pid_t worker;
 
 static void set_up(void)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	cache = cache_of(slabd, "thing", 64, 0);
 	worker = daemon_worker(&d);
 }
@@ -53,9 +49,7 @@ static void expect_all_well(void)
 static void tear_down(void)
 {
 	expect_all_well();
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
+	attached_stop();
 }
 
 TestSuite(peers, .init = set_up, .fini = tear_down, .timeout = 100);

@@ -9,28 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *cache;
 
 static void set_up(void)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	cache = cache_of(slabd, "thing", 64, 0);
 }
 
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(threads, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(threads, .init = set_up, .fini = attached_stop, .timeout = 100);
 
 static pthread_t start(void *(*body)(void *), void *arg)
 {
@@ -308,18 +297,10 @@ static void *exchange(void *arg)
 	return NULL;
 }
 
-static void count_failure(const char *message, void *arg)
-{
-	(void)arg;
-	fprintf(stderr, "%s\n", message);
-	failures++;
-}
-
 Test(threads, exchange_objects)
 {
 	pthread_t threads[8];
 
-	slabd_set_error_handler(count_failure, NULL);
 	for (uintptr_t i = 0; i < 8; i++)
 		threads[i] = start(exchange, (void *)i); // NOLINT: a number
 	for (unsigned i = 0; i < 8; i++)
@@ -327,6 +308,7 @@ Test(threads, exchange_objects)
 	for (unsigned i = 0; i < CROSS_SLOTS; i++)
 		slabd_free(cache, cross[i]);
 	cr_assert_eq(failures, 0);
+	cr_assert_eq(reports, 0);
 	cr_assert_eq(daemon_audit(&d).live, 0);
 }
 
@@ -355,12 +337,12 @@ Test(threads, open_and_close)
 	pthread_t threads[6];
 	struct daemon_cache seen;
 
-	slabd_set_error_handler(count_failure, NULL);
 	for (uintptr_t i = 0; i < 6; i++)
 		threads[i] = start(come_and_go, (void *)i); // NOLINT: a number
 	for (unsigned i = 0; i < 6; i++)
 		join(threads[i]);
 	cr_assert_eq(failures, 0);
+	cr_assert_eq(reports, 0);
 	cr_assert(daemon_cache(&d, "c0", &seen));
 	cr_assert_eq(seen.clients, 0);
 	cr_assert_eq(daemon_audit(&d).live, 0);

@@ -4,15 +4,12 @@
 #include <slabd/slabd.h>
 #include <stdio.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 #include "tests/support/slabctl_fixture.h"
 #include "tests/support/slabctl_json.h"
 
 #define DEATHS 24u
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *cache;
 
 static void set_up(void)
@@ -23,14 +20,7 @@ static void set_up(void)
 	MUST(setenv("SLABD_ADDRESS", d.socket, 1) == 0);
 }
 
-static void tear_down(void)
-{
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
-}
-
-TestSuite(tombs_live, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(tombs_live, .init = set_up, .fini = attached_stop, .timeout = 100);
 
 /* In a child: dies with three objects, the first of which the cache's root names. */
 static void leave_three(void *arg)

@@ -10,35 +10,20 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "tests/support/child.h"
-#include "tests/support/daemon_fixture.h"
+#include "tests/support/attached.h"
 
-static struct daemon_fixture d;
-static struct slabd *slabd;
 static struct slabd_cache *cache;
-static unsigned reports;
-
-static void on_report(const char *message, void *arg)
-{
-	(void)arg;
-	fprintf(stderr, "%s\n", message);
-	reports++;
-}
 
 static void set_up(void)
 {
-	daemon_start(&d, NULL);
-	slabd = attach_to(d.socket);
+	attached_start();
 	cache = cache_of(slabd, "thing", 64, 0);
-	slabd_set_error_handler(on_report, NULL);
 }
 
 static void tear_down(void)
 {
 	MUST(reports == 0);
-	slabd_detach(slabd);
-	daemon_audit(&d);
-	daemon_stop(&d);
+	attached_stop();
 }
 
 TestSuite(restart, .init = set_up, .fini = tear_down, .timeout = 100);
