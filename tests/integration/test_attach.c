@@ -20,18 +20,6 @@
 
 static struct daemon_fixture d;
 
-/* The exact sentence of the last failure. */
-__attribute__((format(printf, 1, 2))) static void expect_error(const char *format, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	cr_assert_str_eq(slabd_error(), text);
-}
-
 static int64_t ms_since(const struct timespec *then)
 {
 	struct timespec now;
@@ -96,8 +84,8 @@ Test(attach, default_is_the_runtime_directory)
 	snprintf(path, sizeof(path), "%s/slabd/slabd.sock", d.directory);
 	unsetenv("SLABD_ADDRESS");
 	cr_assert_eq(slabd_attach(&slabd, NULL), -ENOENT);
-	expect_error("slabd at %s: No such file or directory; is it running? try: slabctl ping",
-		     path);
+	cr_assert(error_is(
+		"slabd at %s: No such file or directory; is it running? try: slabctl ping", path));
 	daemon_start(&d, "--socket", path, NULL);
 	cr_assert_eq(slabd_attach(&slabd, NULL), 0, "%s", slabd_error());
 	slabd_detach(slabd);
@@ -112,20 +100,22 @@ Test(attach, addresses_that_are_none)
 
 	cr_assert_eq(slabd_attach(&slabd, "#main"), -EINVAL);
 	cr_assert_null(slabd);
-	expect_error("address \"#main\": is SOCKET or SOCKET#SEGMENT, neither part empty");
+	cr_assert(error_is("address \"#main\": is SOCKET or SOCKET#SEGMENT, neither part empty"));
 	cr_assert_eq(slabd_attach(&slabd, "/x#"), -EINVAL);
-	expect_error("address \"/x#\": is SOCKET or SOCKET#SEGMENT, neither part empty");
+	cr_assert(error_is("address \"/x#\": is SOCKET or SOCKET#SEGMENT, neither part empty"));
 	memset(address, 'a', sizeof(address) - 1);
 	address[sizeof(address) - 1] = 0;
 	cr_assert_eq(slabd_attach(&slabd, address), -ENAMETOOLONG);
-	expect_error("address \"%s\": the socket's path has 159 bytes, at most 107 fit; use a "
-		     "shorter path",
-		     address);
+	cr_assert(
+		error_is("address \"%s\": the socket's path has 159 bytes, at most 107 fit; use a "
+			 "shorter path",
+			 address));
 	snprintf(address, sizeof(address), "/x#%064d", 0);
 	cr_assert_eq(slabd_attach(&slabd, address), -ENAMETOOLONG);
-	expect_error("address \"%s\": the segment's name has 64 bytes, at most 63 fit", address);
+	cr_assert(error_is("address \"%s\": the segment's name has 64 bytes, at most 63 fit",
+			   address));
 	cr_assert_eq(slabd_attach(NULL, "/x"), -EINVAL);
-	expect_error("slabd_attach: no place for the result");
+	cr_assert(error_is("slabd_attach: no place for the result"));
 }
 
 Test(attach, no_such_segment)
@@ -136,7 +126,7 @@ Test(attach, no_such_segment)
 	daemon_start(&d, NULL);
 	snprintf(address, sizeof(address), "%s#tenant", d.socket);
 	cr_assert_eq(slabd_attach(&slabd, address), -ENOENT);
-	expect_error("segment \"tenant\": there is none; this slabd serves \"main\"");
+	cr_assert(error_is("segment \"tenant\": there is none; this slabd serves \"main\""));
 	cr_assert_eq(daemon_stats(&d).clients, 0);
 	daemon_stop(&d);
 }
@@ -150,13 +140,15 @@ Test(attach, no_daemon)
 
 	daemon_prepare(&d);
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -ENOENT);
-	expect_error("slabd at %s: No such file or directory; is it running? try: slabctl ping",
-		     d.socket);
+	cr_assert(
+		error_is("slabd at %s: No such file or directory; is it running? try: slabctl ping",
+			 d.socket));
 	fd = wire_listen(d.socket);
 	cr_assert_geq(fd, 0);
 	close(fd); /* what a killed daemon leaves */
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -ECONNREFUSED);
-	expect_error("slabd at %s: Connection refused; is it running? try: slabctl ping", d.socket);
+	cr_assert(error_is("slabd at %s: Connection refused; is it running? try: slabctl ping",
+			   d.socket));
 }
 
 Test(attach, socket_of_another_user)
@@ -170,7 +162,8 @@ Test(attach, socket_of_another_user)
 	daemon_start(&d, NULL);
 	cr_assert_eq(chmod(d.socket, 0), 0);
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -EACCES);
-	expect_error("slabd at %s: Permission denied; is it running? try: slabctl ping", d.socket);
+	cr_assert(error_is("slabd at %s: Permission denied; is it running? try: slabctl ping",
+			   d.socket));
 	cr_assert_eq(chmod(d.socket, 0660), 0);
 	daemon_stop(&d);
 }
@@ -189,9 +182,9 @@ Test(attach, silent_daemon)
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -ETIMEDOUT);
 	cr_assert_geq(ms_since(&start), 200);
 	cr_assert_lt(ms_since(&start), 5000);
-	expect_error("slabd at %s did not answer in time; see slabctl ping, or raise "
-		     "SLABD_TIMEOUT_MS",
-		     d.socket);
+	cr_assert(error_is("slabd at %s did not answer in time; see slabctl ping, or raise "
+			   "SLABD_TIMEOUT_MS",
+			   d.socket));
 	close(fd);
 }
 
@@ -216,9 +209,9 @@ Test(attach, daemon_that_hangs_up)
 	cr_assert_eq(pthread_create(&thread, NULL, cut_off, &fd), 0);
 	setenv("SLABD_TIMEOUT_MS", "200", 1);
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -ETIMEDOUT);
-	expect_error("slabd at %s did not answer in time; see slabctl ping, or raise "
-		     "SLABD_TIMEOUT_MS",
-		     d.socket);
+	cr_assert(error_is("slabd at %s did not answer in time; see slabctl ping, or raise "
+			   "SLABD_TIMEOUT_MS",
+			   d.socket));
 	shutdown(fd, SHUT_RDWR);
 	pthread_join(thread, NULL);
 	close(fd);
@@ -256,8 +249,8 @@ Test(attach, daemon_of_another_version)
 	fd = wire_listen(d.socket);
 	cr_assert_eq(pthread_create(&thread, NULL, refuse, &fd), 0);
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -EPROTO);
-	expect_error("slabd 9.0.0 speaks protocol 9.0, its peer (" SLABD_VERSION_STRING
-		     ") speaks 1.0");
+	cr_assert(error_is("slabd 9.0.0 speaks protocol 9.0, its peer (" SLABD_VERSION_STRING
+			   ") speaks 1.0"));
 	pthread_join(thread, NULL);
 	close(fd);
 }

@@ -2,7 +2,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <slabd/slabd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +10,6 @@
 
 TestSuite(cache, .init = attached_start, .fini = attached_stop);
 TestSuite(many, .timeout = 100);
-
-__attribute__((format(printf, 1, 2))) static void expect_error(const char *format, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	cr_assert_str_eq(slabd_error(), text);
-}
 
 static int create(const char *name, size_t size, size_t align, uint32_t flags, uint32_t magazine)
 {
@@ -50,12 +38,12 @@ static struct slabd *attach_anew(void)
 Test(cache, wrong_size)
 {
 	cr_assert_eq(create("thing", 0, 0, 0, 0), -EINVAL);
-	expect_error("cache \"thing\": object size 0: must be 1 to 131072 bytes");
+	cr_assert(error_is("cache \"thing\": object size 0: must be 1 to 131072 bytes"));
 	cr_assert_eq(create("thing", 131073, 0, 0, 0), -EINVAL);
-	expect_error("cache \"thing\": object size 131073: must be 1 to 131072 bytes");
+	cr_assert(error_is("cache \"thing\": object size 131073: must be 1 to 131072 bytes"));
 	cr_assert_eq(create("thing", SIZE_MAX, 0, 0, 0), -EINVAL);
-	expect_error("cache \"thing\": object size 18446744073709551615: must be 1 to 131072 "
-		     "bytes");
+	cr_assert(error_is("cache \"thing\": object size 18446744073709551615: must be 1 to 131072 "
+			   "bytes"));
 	cr_assert_eq(create("small", 1, 0, 0, 0), 0);
 	cr_assert_eq(create("large", 131072, 0, 0, 0), 0);
 }
@@ -63,12 +51,15 @@ Test(cache, wrong_size)
 Test(cache, wrong_align)
 {
 	cr_assert_eq(create("thing", 64, 3, 0, 0), -EINVAL);
-	expect_error("cache \"thing\": align 3: must be a power of two up to 4096, or 0 for 8");
+	cr_assert(error_is(
+		"cache \"thing\": align 3: must be a power of two up to 4096, or 0 for 8"));
 	cr_assert_eq(create("thing", 64, 8192, 0, 0), -EINVAL);
-	expect_error("cache \"thing\": align 8192: must be a power of two up to 4096, or 0 for 8");
+	cr_assert(error_is(
+		"cache \"thing\": align 8192: must be a power of two up to 4096, or 0 for 8"));
 	cr_assert_eq(create("thing", 64, UINT64_C(1) << 33, 0, 0), -EINVAL);
-	expect_error("cache \"thing\": align 8589934592: must be a power of two up to 4096, or 0 "
-		     "for 8");
+	cr_assert(error_is(
+		"cache \"thing\": align 8589934592: must be a power of two up to 4096, or 0 "
+		"for 8"));
 	cr_assert_eq(create("thing", 64, 4096, 0, 0), 0);
 	cr_assert_eq(create("byte", 64, 1, 0, 0), 0);
 }
@@ -76,9 +67,9 @@ Test(cache, wrong_align)
 Test(cache, wrong_flags)
 {
 	cr_assert_eq(create("thing", 64, 0, 0x10, 0), -EINVAL);
-	expect_error("cache \"thing\": flags 0x10, of which 0x10 is unknown");
+	cr_assert(error_is("cache \"thing\": flags 0x10, of which 0x10 is unknown"));
 	cr_assert_eq(create("thing", 64, 0, 0x80000001u, 0), -EINVAL);
-	expect_error("cache \"thing\": flags 0x80000001, of which 0x80000000 is unknown");
+	cr_assert(error_is("cache \"thing\": flags 0x80000001, of which 0x80000000 is unknown"));
 }
 
 Test(cache, wrong_magazine)
@@ -98,21 +89,22 @@ Test(cache, wrong_name)
 	char name[80];
 
 	cr_assert_eq(create("", 64, 0, 0, 0), -EINVAL);
-	expect_error("cache name \"\": has 0 characters, must have 1 to 63");
+	cr_assert(error_is("cache name \"\": has 0 characters, must have 1 to 63"));
 	cr_assert_eq(create(NULL, 64, 0, 0, 0), -EINVAL);
-	expect_error("cache name \"\": has 0 characters, must have 1 to 63");
+	cr_assert(error_is("cache name \"\": has 0 characters, must have 1 to 63"));
 	memset(name, 'n', 64);
 	name[64] = 0;
 	cr_assert_eq(create(name, 64, 0, 0, 0), -EINVAL);
-	expect_error("cache name \"%s\": has 64 characters, must have 1 to 63", name);
+	cr_assert(error_is("cache name \"%s\": has 64 characters, must have 1 to 63", name));
 	name[63] = 0;
 	cr_assert_eq(create(name, 64, 0, 0, 0), 0);
 	for (const char *const *bad =
 		     (const char *const[]){"a b", "a/b", "\xc3\xa4", "a\n", "a#b", "a:b", NULL};
 	     *bad; bad++) {
 		cr_assert_eq(create(*bad, 64, 0, 0, 0), -EINVAL, "\"%s\"", *bad);
-		expect_error("cache name \"%s\": must be 1 to 63 characters of A-Z a-z 0-9 _ . -",
-			     *bad);
+		cr_assert(error_is(
+			"cache name \"%s\": must be 1 to 63 characters of A-Z a-z 0-9 _ . -",
+			*bad));
 	}
 	cr_assert_eq(create("A-Za-z0-9_.-", 64, 0, 0, 0), 0);
 }
@@ -123,21 +115,21 @@ Test(cache, wrong_arguments)
 	struct slabd_cache *cache;
 
 	cr_assert_eq(slabd_cache_create(slabd, "thing", &args, &cache), -EINVAL);
-	expect_error("cache \"thing\": size_of_args is 0, must be sizeof(struct "
-		     "slabd_cache_args), %zu",
-		     sizeof(args));
+	cr_assert(error_is("cache \"thing\": size_of_args is 0, must be sizeof(struct "
+			   "slabd_cache_args), %zu",
+			   sizeof(args)));
 	args.size_of_args = sizeof(args);
 	cr_assert_eq(slabd_cache_create(NULL, "thing", &args, &cache), -EINVAL);
 	cr_assert_eq(slabd_cache_create(slabd, "thing", NULL, &cache), -EINVAL);
 	cr_assert_eq(slabd_cache_create(slabd, "thing", &args, NULL), -EINVAL);
-	expect_error("slabd_cache_create: an argument is NULL");
+	cr_assert(error_is("slabd_cache_create: an argument is NULL"));
 	cr_assert_eq(slabd_cache_open(NULL, "thing", &cache), -EINVAL);
 	cr_assert_eq(slabd_cache_open(slabd, "thing", NULL), -EINVAL);
-	expect_error("slabd_cache_open: an argument is NULL");
+	cr_assert(error_is("slabd_cache_open: an argument is NULL"));
 	cr_assert_eq(slabd_cache_destroy(NULL), -EINVAL);
-	expect_error("slabd_cache_destroy: the cache is NULL");
+	cr_assert(error_is("slabd_cache_destroy: the cache is NULL"));
 	cr_assert_eq(slabd_cache_shrink(NULL), -EINVAL);
-	expect_error("slabd_cache_shrink: the cache is NULL");
+	cr_assert(error_is("slabd_cache_shrink: the cache is NULL"));
 	slabd_cache_close(NULL);
 }
 
@@ -149,17 +141,20 @@ Test(cache, same_name_other_geometry)
 
 	cr_assert_eq(create("thing", 64, 16, SLABD_STRICT, 20), 0);
 	cr_assert_eq(create("thing", 65, 16, SLABD_STRICT, 20), -EINVAL);
-	expect_error("cache \"thing\" exists with object size 64, align 16, flags 0x2, magazine "
-		     "20; asked for size 65, align 16, flags 0x2, magazine 20. %s",
-		     advice);
+	cr_assert(error_is(
+		"cache \"thing\" exists with object size 64, align 16, flags 0x2, magazine "
+		"20; asked for size 65, align 16, flags 0x2, magazine 20. %s",
+		advice));
 	cr_assert_eq(create("thing", 64, 32, SLABD_STRICT, 20), -EINVAL);
-	expect_error("cache \"thing\" exists with object size 64, align 16, flags 0x2, magazine "
-		     "20; asked for size 64, align 32, flags 0x2, magazine 20. %s",
-		     advice);
+	cr_assert(error_is(
+		"cache \"thing\" exists with object size 64, align 16, flags 0x2, magazine "
+		"20; asked for size 64, align 32, flags 0x2, magazine 20. %s",
+		advice));
 	cr_assert_eq(create("thing", 64, 16, 0, 20), -EINVAL);
-	expect_error("cache \"thing\" exists with object size 64, align 16, flags 0x2, magazine "
-		     "20; asked for size 64, align 16, flags 0x0, magazine 20. %s",
-		     advice);
+	cr_assert(error_is(
+		"cache \"thing\" exists with object size 64, align 16, flags 0x2, magazine "
+		"20; asked for size 64, align 16, flags 0x0, magazine 20. %s",
+		advice));
 	cr_assert_eq(create("thing", 64, 16, SLABD_STRICT, 0), 0, "0: as it is");
 }
 
@@ -185,9 +180,9 @@ Test(cache, exclusive)
 	cr_assert_eq(create("thing", 64, 0, SLABD_EXCLUSIVE, 0), 0);
 	cr_assert(daemon_cache(&d, "thing", &seen));
 	cr_assert_eq(create("thing", 64, 0, SLABD_EXCLUSIVE, 0), -EEXIST);
-	expect_error("cache \"thing\" exists (id %u); without the exclusive flag it would be "
-		     "opened",
-		     seen.id);
+	cr_assert(error_is("cache \"thing\" exists (id %u); without the exclusive flag it would be "
+			   "opened",
+			   seen.id));
 	cr_assert_eq(create("thing", 64, 0, 0, 0), 0, "it is no property of the cache");
 }
 
@@ -197,10 +192,11 @@ Test(cache, open_missing)
 
 	cr_assert_eq(slabd_cache_open(slabd, "thing", &cache), -ENOENT);
 	cr_assert_null(cache);
-	expect_error("cache \"thing\": there is none; see slabctl caches, or make it with: slabctl "
-		     "create thing --size BYTES");
+	cr_assert(error_is(
+		"cache \"thing\": there is none; see slabctl caches, or make it with: slabctl "
+		"create thing --size BYTES"));
 	cr_assert_eq(slabd_cache_open(slabd, "", &cache), -EINVAL);
-	expect_error("cache name \"\": has 0 characters, must have 1 to 63");
+	cr_assert(error_is("cache name \"\": has 0 characters, must have 1 to 63"));
 }
 
 /* ---------------------------------------------------------------- opens are counted */
@@ -296,8 +292,9 @@ Test(cache, destroy_busy)
 	}
 	cr_assert(daemon_cache(&d, "thing", &before));
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-	expect_error("cache \"thing\": 3 objects are live or orphaned; free them first (slabctl "
-		     "clients and slabctl orphans show whose they are)");
+	cr_assert(error_is(
+		"cache \"thing\": 3 objects are live or orphaned; free them first (slabctl "
+		"clients and slabctl orphans show whose they are)"));
 	cr_assert(daemon_cache(&d, "thing", &after), "untouched");
 	cr_assert_eq(before.serial, after.serial);
 	cr_assert_eq(after.live, 3);
@@ -329,8 +326,9 @@ Test(cache, destroy_with_orphans)
 	audit = daemon_audit(&d);
 	cr_assert_eq(audit.live + audit.orphaned, 1);
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-	expect_error("cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
-		     "clients and slabctl orphans show whose they are)");
+	cr_assert(error_is(
+		"cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
+		"clients and slabctl orphans show whose they are)"));
 }
 
 Test(cache, destroy_own_in_reclaim)
@@ -374,8 +372,9 @@ Test(cache, destroy_others_in_reclaim)
 	baton_take(meeting.to_parent);
 	cr_assert(slabd_alloc(cache, 0));
 	cr_assert_eq(slabd_cache_destroy(cache), -EBUSY);
-	expect_error("cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
-		     "clients and slabctl orphans show whose they are)");
+	cr_assert(error_is(
+		"cache \"thing\": 1 objects are live or orphaned; free them first (slabctl "
+		"clients and slabctl orphans show whose they are)"));
 	baton_pass(meeting.to_child, 1);
 	cr_assert_eq(child_join(pid), 0);
 	cr_assert_eq(slabd_cache_destroy(cache), 0, "%s", slabd_error());
@@ -508,8 +507,9 @@ Test(many, one_over_the_limit)
 	attached_start();
 	make_many(1024);
 	cr_assert_eq(create("one-more", 64, 0, 0, 0), -ENOSPC);
-	expect_error("cache \"one-more\": 1024 of 1024 caches exist; raise max-caches or destroy "
-		     "one (slabctl caches)");
+	cr_assert(error_is(
+		"cache \"one-more\": 1024 of 1024 caches exist; raise max-caches or destroy "
+		"one (slabctl caches)"));
 	cr_assert_eq(create("c7", 23, 0, 0, 0), 0, "one that exists is opened");
 	attached_stop();
 }

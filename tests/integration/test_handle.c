@@ -90,7 +90,6 @@ Test(handle, of_what_is_no_object)
 {
 	char *object = slabd_alloc(cache, 0);
 	void *foreign = slabd_alloc(other, 0);
-	char text[128];
 	int on_stack;
 
 	cr_assert_eq(slabd_handle_of(cache, NULL), 0);
@@ -99,15 +98,13 @@ Test(handle, of_what_is_no_object)
 		errno = 0;
 		cr_assert_eq(slabd_handle_of(cache, *p), 0);
 		cr_assert_eq(errno, EINVAL);
-		snprintf(text, sizeof(text), "cache \"thing\": %p is no object of it", *p);
-		cr_assert_str_eq(slabd_error(), text);
+		cr_assert(error_is("cache \"thing\": %p is no object of it", *p));
 	}
 	slabd_free(cache, object);
 	errno = 0;
 	cr_assert_eq(slabd_handle_of(cache, object), 0);
 	cr_assert_eq(errno, ESTALE);
-	snprintf(text, sizeof(text), "cache \"thing\": the object at %p was freed", (void *)object);
-	cr_assert_str_eq(slabd_error(), text);
+	cr_assert(error_is("cache \"thing\": the object at %p was freed", (void *)object));
 	slabd_free(other, foreign);
 	cr_assert_eq(reports, 0);
 }

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -95,6 +96,20 @@ struct slabd_cache *cache_of(struct slabd *slabd, const char *name, size_t size,
 
 	MUST(slabd_cache_create(slabd, name, &args, &cache) == 0);
 	return cache;
+}
+
+bool error_is(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (strcmp(slabd_error(), text) == 0)
+		return true;
+	fprintf(stderr, "slabd_error() is \"%s\", not \"%s\"\n", slabd_error(), text);
+	return false;
 }
 
 /* ---------------------------------------------------------------- contents */

@@ -61,6 +61,9 @@ struct slabd_cache *cache_of(struct slabd *slabd, const char *name, size_t size,
 /* Attached; aborts if it can't be. */
 struct slabd *attach_to(const char *address);
 
+/* Is this slabd_error()'s sentence?  Prints both where it isn't. */
+bool error_is(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* A content that tells objects apart. */
 void object_fill(void *object, size_t size, uint64_t seed);
 bool object_holds(const void *object, size_t size, uint64_t seed);
