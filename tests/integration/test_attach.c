@@ -9,24 +9,16 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/version.h"
 #include "shm/layout.h"
 #include "tests/support/child.h"
+#include "tests/support/clock.h"
 #include "tests/support/daemon_fixture.h"
 #include "tests/support/wire.h"
 
 static struct daemon_fixture d;
-
-static int64_t ms_since(const struct timespec *then)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
-}
 
 /* ---------------------------------------------------------------- addresses */
 
@@ -171,17 +163,17 @@ Test(attach, socket_of_another_user)
 Test(attach, silent_daemon)
 {
 	struct slabd *slabd;
-	struct timespec start;
+	uint64_t start;
 	int fd;
 
 	daemon_prepare(&d);
 	fd = wire_listen(d.socket);
 	cr_assert_geq(fd, 0);
 	setenv("SLABD_TIMEOUT_MS", "200", 1);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = now_ms();
 	cr_assert_eq(slabd_attach(&slabd, d.socket), -ETIMEDOUT);
-	cr_assert_geq(ms_since(&start), 200);
-	cr_assert_lt(ms_since(&start), 5000);
+	cr_assert_geq(now_ms() - start, 200);
+	cr_assert_lt(now_ms() - start, 5000);
 	cr_assert(error_is("slabd at %s did not answer in time; see slabctl ping, or raise "
 			   "SLABD_TIMEOUT_MS",
 			   d.socket));

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "tests/support/attached.h"
+#include "tests/support/clock.h"
 
 static struct slabd_cache *plain, *reclaim;
 
@@ -28,14 +28,6 @@ static void tear_down(void)
 }
 
 TestSuite(death, .init = set_up, .fini = tear_down, .timeout = 100);
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static bool only_we(const struct daemon_fixture *daemon, const void *arg)
 {
@@ -248,7 +240,7 @@ Test(death, stopped_client_blocks_nobody)
 	static void *objects[20000];
 	struct slabd_cache *another;
 	pid_t pids[2];
-	int64_t start;
+	uint64_t start;
 
 	rounds = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(rounds, MAP_FAILED);

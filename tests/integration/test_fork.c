@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "tests/support/attached.h"
+#include "tests/support/clock.h"
 
 static struct slabd_cache *cache;
 
@@ -340,14 +340,6 @@ Test(fork, parent_that_dies)
 
 /* ---------------------------------------------------------------- no daemon at hand */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void freeze(bool frozen)
 {
 	static pid_t worker;
@@ -360,7 +352,7 @@ static void freeze(bool frozen)
 static void park_and_complete(void *arg)
 {
 	struct family *family = arg;
-	int64_t start = now_ms();
+	uint64_t start = now_ms();
 	slabd_handle handle = slabd_handle_of(cache, objects[0]);
 	void *object;
 

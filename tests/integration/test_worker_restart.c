@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "tests/support/attached.h"
+#include "tests/support/clock.h"
 
 static struct slabd_cache *cache;
 
@@ -27,14 +27,6 @@ static void tear_down(void)
 }
 
 TestSuite(restart, .init = set_up, .fini = tear_down, .timeout = 100);
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---------------------------------------------------------------- while idle */
 

@@ -13,9 +13,9 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tests/support/clock.h"
 #include "tests/support/wire.h"
 
 #define WORDS_MAX 48
@@ -28,14 +28,6 @@
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---------------------------------------------------------------- a directory */
 

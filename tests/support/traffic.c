@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "tests/support/child.h"
+#include "tests/support/clock.h"
 
 #define OBJECTS	    512
 #define MORE	    700 /* at once: more than two magazines hold, so that slabd is asked */
@@ -29,14 +29,6 @@ struct client {
 	void *objects[OBJECTS];
 	uint64_t seeds[OBJECTS], seed;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---------------------------------------------------------------- the client */
 
