@@ -2,12 +2,10 @@
  * slabctl's, and what it says when slabd does not answer. */
 #include <ctype.h>
 #include <regex.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -23,20 +21,18 @@
 #define OPENMETRICS "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8"
 #define CLASSIC	    "Content-Type: text/plain; version=0.0.4; charset=utf-8"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
 static struct exporter exporter;
 
 static void set_up(void)
 {
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	exporter_start(&exporter, NULL);
 }
 
 static void tear_down(void)
 {
 	exporter_stop(&exporter);
-	ctl_daemon_stop(&daemon_);
+	ctl_slabd_stop();
 }
 
 TestSuite(exporter, .init = set_up, .fini = tear_down, .timeout = 100);
@@ -536,7 +532,7 @@ Test(exporter, a_stopped_slabd_is_down_in_time)
 	uint64_t begin, first, second;
 
 	assert_value(metrics()->body, "slabd_up", 1);
-	ctl_daemon_freeze(&daemon_, true);
+	ctl_daemon_freeze(&ctl_slabd, true);
 	begin = now_ms();
 	got = metrics(); /* begins with a good sample that is still fresh */
 	first = now_ms() - begin;
@@ -545,7 +541,7 @@ Test(exporter, a_stopped_slabd_is_down_in_time)
 	for (int i = 0; i < 5; i++)
 		cr_assert_eq(web_get(&exporter, "/", NULL)->code, 200);
 	second = now_ms() - begin;
-	ctl_daemon_freeze(&daemon_, false);
+	ctl_daemon_freeze(&ctl_slabd, false);
 	cr_assert_lt(first, 5000, "%lu ms", first);
 	cr_assert_lt(second, 5000, "%lu ms", second);
 	until_value("slabd_up", 1);
@@ -558,7 +554,7 @@ Test(exporter, many_share_the_wait_for_a_stopped_slabd)
 	int fds[MANY];
 	uint64_t begin, took;
 
-	ctl_daemon_freeze(&daemon_, true);
+	ctl_daemon_freeze(&ctl_slabd, true);
 	begin = now_ms();
 	for (int i = 0; i < MANY; i++) {
 		fds[i] = web_connect(&exporter);
@@ -569,7 +565,7 @@ Test(exporter, many_share_the_wait_for_a_stopped_slabd)
 	for (int i = 0; i < MANY; i++)
 		cr_assert_eq(web_receive(fds[i])->code, 200);
 	took = now_ms() - begin;
-	ctl_daemon_freeze(&daemon_, false);
+	ctl_daemon_freeze(&ctl_slabd, false);
 	cr_assert_lt(took, 10000, "%lu ms", took);
 }
 
@@ -578,30 +574,21 @@ Test(exporter, a_slabd_that_is_gone_and_comes_again)
 	json_t *pool;
 
 	assert_value(metrics()->body, "slabd_up", 1);
-	ctl_daemon_stop(&daemon_);
+	ctl_slabd_stop();
 	until_value("slabd_up", 0);
 	assert_down(metrics());
 	pool = json_loads(web_get(&exporter, "/api/pool", NULL)->body, 0, NULL);
 	cr_assert(json_is_false(json_object_get(pool, "up")));
 	cr_assert(strstr(ctl_text(pool, "why"), "no slabd at"), "%s", ctl_text(pool, "why"));
 	json_decref(pool);
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	until_value("slabd_up", 1);
 }
 
 Test(exporter, a_new_worker_goes_on_answering)
 {
-	char path[64];
-	FILE *children;
-	int worker;
-
 	assert_value(metrics()->body, "slabd_worker_restarts_total", 0);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", daemon_.pid, daemon_.pid);
-	children = fopen(path, "re");
-	cr_assert_not_null(children);
-	cr_assert_eq(fscanf(children, "%d", &worker), 1);
-	fclose(children);
-	cr_assert_eq(kill(worker, SIGKILL), 0);
+	ctl_daemon_kill_worker(&ctl_slabd);
 	until_value("slabd_worker_restarts_total", 1);
 	assert_value(metrics()->body, "slabd_up", 1);
 }

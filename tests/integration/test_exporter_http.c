@@ -10,20 +10,18 @@
 #include "tests/support/exporter_fixture.h"
 #include "tests/support/slabctl_fixture.h"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
 static struct exporter exporter;
 
 static void set_up(void)
 {
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	exporter_start(&exporter, NULL);
 }
 
 static void tear_down(void)
 {
 	exporter_stop(&exporter);
-	ctl_daemon_stop(&daemon_);
+	ctl_slabd_stop();
 }
 
 TestSuite(exporter_http, .init = set_up, .fini = tear_down, .timeout = 100);

@@ -16,20 +16,18 @@
 
 #define OBJECTS 1234
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
 static struct exporter exporter;
 
 static void set_up(void)
 {
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	exporter_start(&exporter, "--timeout=10000", NULL);
 }
 
 static void tear_down(void)
 {
 	exporter_stop(&exporter);
-	ctl_daemon_stop(&daemon_);
+	ctl_slabd_stop();
 }
 
 TestSuite(exporter_page, .init = set_up, .fini = tear_down, .timeout = 100);
@@ -204,10 +202,10 @@ Test(exporter_page, a_browser_says_that_slabd_is_gone)
 
 	if (system("command -v chromium >/dev/null") != 0)
 		cr_skip_test("chromium is not installed");
-	ctl_daemon_stop(&daemon_);
+	ctl_slabd_stop();
 	html = drawn();
 	assert_drawn(html, "data-state=\"down\">no answer<");
 	assert_drawn(html, "no slabd at ");
 	free(html);
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 }

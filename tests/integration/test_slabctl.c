@@ -22,20 +22,7 @@
 	"name,id,object_size,stride,slab_bytes,slabs,objects,live,orphaned,in_magazines," \
 	"in_slabs,magazine,clients,flags,bytes,allocs,frees,refills"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
-
-static void set_up(void)
-{
-	ctl_daemon_start(&daemon_, small);
-}
-
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
-TestSuite(slabctl, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl, .init = ctl_slabd_start, .fini = ctl_slabd_stop, .timeout = 100);
 
 static void assert_balanced(void)
 {
@@ -122,7 +109,7 @@ Test(slabctl, ping)
 	json_t *pong;
 
 	cr_assert_eq(run->code, 0);
-	cr_assert_not_null(strstr(run->out, daemon_.socket));
+	cr_assert_not_null(strstr(run->out, ctl_slabd.socket));
 	cr_assert_str_empty(run->error);
 	pong = ctl_json(ctl("ping", "--wait=1", "--json", NULL));
 	cr_assert_str_eq(ctl_text(pong, "version"), SLABD_VERSION_STRING);
@@ -137,7 +124,7 @@ Test(slabctl, status)
 	ctl_fields(status, "version,address,backing,heap_bytes,heap_used_bytes,memory_bytes,caches,"
 			   "clients,worker_restarts,refills,refill_wait_us_p99");
 	cr_assert_str_eq(ctl_text(status, "version"), SLABD_VERSION_STRING);
-	cr_assert_str_eq(ctl_text(status, "address"), daemon_.socket);
+	cr_assert_str_eq(ctl_text(status, "address"), ctl_slabd.socket);
 	cr_assert_str_eq(ctl_text(status, "backing"), "pages");
 	cr_assert_eq(ctl_count(status, "heap_bytes"), 64 << 20);
 	cr_assert_eq(ctl_count(status, "caches"), 0);

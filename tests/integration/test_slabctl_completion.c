@@ -13,7 +13,6 @@
 
 static const char *const shells[] = {"bash", "zsh", "fish"};
 static char script[3][128];
-static struct ctl_daemon daemon_;
 
 /* Their scripts in files of this test's own (tests run side by side), and slabctl in PATH. */
 static void write_scripts(void)
@@ -41,21 +40,14 @@ static void write_scripts(void)
 
 static void set_up(void)
 {
-	static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	cr_assert_eq(ctl("create", "sessions", "--size=64", NULL)->code, 0);
 	cr_assert_eq(ctl("create", "buffers", "--size=64", NULL)->code, 0);
 	write_scripts();
 }
 
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
 TestSuite(slabctl_completion_alone, .init = write_scripts, .timeout = 100);
-TestSuite(slabctl_completion, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_completion, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 
 static bool have(const char *shell)
 {
@@ -178,13 +170,13 @@ Test(slabctl_completion, bash)
 	cr_assert_str_eq(bash_offers("create x --flags ="), "reclaim strict hwalign\n");
 	cr_assert_str_eq(bash_offers("top -d 3 -s w"), "w\n");
 	cr_assert_str_eq(bash_offers("--completion z"), "zsh\n");
-	snprintf(words, sizeof(words), "-a %s shrink b", daemon_.socket);
+	snprintf(words, sizeof(words), "-a %s shrink b", ctl_slabd.socket);
 	setenv("SLABD_ADDRESS", "/nowhere", 1);
 	cr_assert_str_eq(bash_offers(words), "buffers\n");
-	snprintf(words, sizeof(words), "--address = %s shrink b", daemon_.socket);
+	snprintf(words, sizeof(words), "--address = %s shrink b", ctl_slabd.socket);
 	cr_assert_str_eq(bash_offers(words), "buffers\n");
 	cr_assert_str_eq(bash_offers("shrink \"\""), "\n");
-	setenv("SLABD_ADDRESS", daemon_.socket, 1);
+	setenv("SLABD_ADDRESS", ctl_slabd.socket, 1);
 }
 
 static const char *fish_offers(const char *line)

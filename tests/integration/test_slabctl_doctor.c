@@ -14,22 +14,15 @@
 #include "tests/support/slabctl_fixture.h"
 #include "tests/support/slabctl_json.h"
 
-static struct ctl_daemon daemon_;
-
 static void set_up(void)
 {
 	static const char *const options[] = {"--size", "64M",		"--hugepages=never",
 					      "--set",	"max-caches=2", NULL};
 
-	ctl_daemon_start(&daemon_, options);
+	ctl_daemon_start(&ctl_slabd, options);
 }
 
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
-TestSuite(slabctl_doctor, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_doctor, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 TestSuite(slabctl_doctor_alone, .timeout = 100);
 
 /* Asks with --json; the exit code must say the same as the document. */
@@ -79,7 +72,7 @@ Test(slabctl_doctor, all_is_well)
 	const struct ctl_run *run;
 
 	assert_finding(found, "kernel", "ok", "Linux ", "");
-	assert_finding(found, "socket", "ok", daemon_.socket, "");
+	assert_finding(found, "socket", "ok", ctl_slabd.socket, "");
 	assert_finding(found, "socket", "ok", "mode 0660", "");
 	assert_finding(found, "daemon", "ok", SLABD_VERSION_STRING, "");
 	assert_finding(found, "hugepages", "note", "hugepages=never", "slabd --hugepages=prefer");
@@ -130,12 +123,12 @@ Test(slabctl_doctor, worker_dies_again_and_again)
 {
 	json_t *found;
 
-	ctl_daemon_kill_worker(&daemon_);
+	ctl_daemon_kill_worker(&ctl_slabd);
 	found = diagnose(0);
 	assert_finding(found, "restarts", "note", "restarted 1 time in", "slabctl events");
 	json_decref(found);
-	ctl_daemon_kill_worker(&daemon_);
-	ctl_daemon_kill_worker(&daemon_);
+	ctl_daemon_kill_worker(&ctl_slabd);
+	ctl_daemon_kill_worker(&ctl_slabd);
 	found = diagnose(1);
 	assert_finding(found, "restarts", "FAIL", "3 times", "slabctl events");
 	json_decref(found);
@@ -147,28 +140,28 @@ Test(slabctl_doctor, stopped)
 	json_t *found;
 
 	setenv("SLABD_TIMEOUT_MS", "300", 1);
-	ctl_daemon_freeze(&daemon_, true);
-	snprintf(command, sizeof(command), "kill -CONT %d ", daemon_.pid);
+	ctl_daemon_freeze(&ctl_slabd, true);
+	snprintf(command, sizeof(command), "kill -CONT %d ", ctl_slabd.pid);
 	found = diagnose(1);
 	assert_finding(found, "daemon", "FAIL", "is stopped", command);
 	json_decref(found);
-	ctl_daemon_freeze(&daemon_, false);
+	ctl_daemon_freeze(&ctl_slabd, false);
 }
 
 Test(slabctl_doctor, socket_of_somebody_else)
 {
 	json_t *found;
 
-	cr_assert_eq(chmod(daemon_.socket, 0), 0);
+	cr_assert_eq(chmod(ctl_slabd.socket, 0), 0);
 	found = diagnose(1);
 	assert_finding(found, "socket", "FAIL", "mode 0000", "chmod g+rw ");
 	json_decref(found);
-	cr_assert_eq(chmod(daemon_.socket, 0060), 0);
+	cr_assert_eq(chmod(ctl_slabd.socket, 0060), 0);
 	found = diagnose(1);
 	assert_finding(found, "socket", "FAIL", "mode 0060", "usermod -aG ");
-	assert_finding(found, "daemon", "FAIL", daemon_.socket, "");
+	assert_finding(found, "daemon", "FAIL", ctl_slabd.socket, "");
 	json_decref(found);
-	cr_assert_eq(chmod(daemon_.socket, 0660), 0);
+	cr_assert_eq(chmod(ctl_slabd.socket, 0660), 0);
 }
 
 /* ---------------------------------------------------------------- without a slabd */

@@ -13,23 +13,16 @@
 #include "proto/version.h"
 #include "tests/support/slabctl_fixture.h"
 
-static struct ctl_daemon daemon_;
-
 static void set_up(void)
 {
 	static const char *const options[] = {"--size", "64M",		"--hugepages=never",
 					      "--set",	"max-caches=2", NULL};
 
-	ctl_daemon_start(&daemon_, options);
-}
-
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
+	ctl_daemon_start(&ctl_slabd, options);
 }
 
 TestSuite(slabctl_alone, .timeout = 100);
-TestSuite(slabctl_errors, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_errors, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 
 /* One line on stderr, which has all of this in it; nothing on stdout. */
 static void assert_fails(const struct ctl_run *run, int code, const char *text, const char *next)
@@ -163,18 +156,18 @@ Test(slabctl_errors, segment)
 {
 	char address[128];
 
-	snprintf(address, sizeof(address), "%s#main", daemon_.socket);
+	snprintf(address, sizeof(address), "%s#main", ctl_slabd.socket);
 	cr_assert_eq(ctl("status", "-a", address, NULL)->code, 0);
-	snprintf(address, sizeof(address), "%s#other", daemon_.socket);
+	snprintf(address, sizeof(address), "%s#other", ctl_slabd.socket);
 	assert_fails(ctl("status", "-a", address, NULL), 3, "\"other\"", "\"main\"");
 }
 
 Test(slabctl_errors, socket_of_somebody_else)
 {
-	cr_assert_eq(chmod(daemon_.socket, 0), 0);
-	assert_fails(ctl("status", NULL), 4, daemon_.socket, "group");
-	assert_fails(ctl("ping", "--wait=20", NULL), 4, daemon_.socket, "group");
-	cr_assert_eq(chmod(daemon_.socket, 0600), 0);
+	cr_assert_eq(chmod(ctl_slabd.socket, 0), 0);
+	assert_fails(ctl("status", NULL), 4, ctl_slabd.socket, "group");
+	assert_fails(ctl("ping", "--wait=20", NULL), 4, ctl_slabd.socket, "group");
+	cr_assert_eq(chmod(ctl_slabd.socket, 0600), 0);
 }
 
 Test(slabctl_errors, too_many_caches)
@@ -186,13 +179,13 @@ Test(slabctl_errors, too_many_caches)
 
 Test(slabctl_errors, stopped_daemon)
 {
-	ctl_daemon_freeze(&daemon_, true);
+	ctl_daemon_freeze(&ctl_slabd, true);
 	setenv("SLABD_TIMEOUT_MS", "200", 1);
 	assert_fails(ctl("status", NULL), 8, "200 ms", "SLABD_TIMEOUT_MS");
-	assert_fails(ctl("create", "x", "--size=8", NULL), 8, daemon_.socket, "stopped");
-	assert_fails(ctl("ping", NULL), 8, daemon_.socket, "stopped");
-	assert_fails(ctl("ping", "--wait=1", NULL), 8, daemon_.socket, "waited");
-	ctl_daemon_freeze(&daemon_, false);
+	assert_fails(ctl("create", "x", "--size=8", NULL), 8, ctl_slabd.socket, "stopped");
+	assert_fails(ctl("ping", NULL), 8, ctl_slabd.socket, "stopped");
+	assert_fails(ctl("ping", "--wait=1", NULL), 8, ctl_slabd.socket, "waited");
+	ctl_daemon_freeze(&ctl_slabd, false);
 	unsetenv("SLABD_TIMEOUT_MS");
 	cr_assert_eq(ctl("ping", NULL)->code, 0);
 }

@@ -15,20 +15,7 @@
 
 #define FIELDS "sequence,time_ms,kind,text,client,pid,comm,cache,magazines,objects,orphans"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
-
-static void set_up(void)
-{
-	ctl_daemon_start(&daemon_, small);
-}
-
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
-TestSuite(slabctl_events, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_events, .init = ctl_slabd_start, .fini = ctl_slabd_stop, .timeout = 100);
 
 /* The next line as an object; NULL: that was all. */
 static json_t *next_line(const char **at)
@@ -121,7 +108,7 @@ Test(slabctl_events, are_followed_over_a_restart)
 	cr_assert_eq(ctl("create", "a", "--size=64", NULL)->code, 0);
 	ctl_follow_start(&follow, "events", "--follow", "--json", NULL);
 	ctl_follow_until(&follow, "\"cache-created\"");
-	ctl_daemon_kill_worker(&daemon_);
+	ctl_daemon_kill_worker(&ctl_slabd);
 	ctl_follow_until(&follow, "\"worker-restarted\"");
 	cr_assert_eq(ctl("destroy", "a", "--yes", NULL)->code, 0);
 	ctl_follow_until(&follow, "\"cache-destroyed\"");
@@ -146,8 +133,8 @@ Test(slabctl_events, are_followed_to_another_slabd)
 	}
 	ctl_follow_start(&follow, "events", "-f", NULL);
 	ctl_follow_until(&follow, "cache \"a\" destroyed");
-	ctl_daemon_stop(&daemon_);
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_stop();
+	ctl_slabd_start();
 	cr_assert_eq(ctl("create", "b", "--size=64", NULL)->code, 0);
 	ctl_follow_until(&follow, "cache \"b\" created");
 	ctl_follow_stop(&follow);

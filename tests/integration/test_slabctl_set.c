@@ -8,21 +8,13 @@
 #include "tests/support/slabctl_fixture.h"
 #include "tests/support/slabctl_json.h"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
-
 static void set_up(void)
 {
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	cr_assert_eq(ctl("create", "a", "--size=64", NULL)->code, 0);
 }
 
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
-TestSuite(slabctl_set, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_set, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 
 static void assert_fails(const struct ctl_run *run, int code, const char *text, const char *next)
 {
@@ -61,7 +53,7 @@ Test(slabctl_set, says_what_was_and_what_is)
 Test(slabctl_set, holds_over_a_restart_of_the_worker)
 {
 	cr_assert_eq(ctl("set", "a", "surplus=20", NULL)->code, 0);
-	ctl_daemon_kill_worker(&daemon_);
+	ctl_daemon_kill_worker(&ctl_slabd);
 	cr_assert_eq(shown("surplus"), 20);
 	cr_assert_eq(shown("batch"), 2);
 }

@@ -16,20 +16,7 @@
 	"time,span_ms,caches,clients,live,in_magazines,allocs_per_s,frees_per_s," \
 	"claims_per_s,refills_per_s,waits_per_s,heap_used_bytes,memory_bytes"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
-
-static void set_up(void)
-{
-	ctl_daemon_start(&daemon_, small);
-}
-
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
-TestSuite(slabctl_stat, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_stat, .init = ctl_slabd_start, .fini = ctl_slabd_stop, .timeout = 100);
 
 static unsigned count_lines(const char *text)
 {
@@ -112,7 +99,7 @@ Test(slabctl_stat, says_that_slabd_is_away_and_ends_with_the_code_of_the_last_li
 	const struct ctl_run *run;
 
 	setenv("SLABD_TIMEOUT_MS", "1000", 1);
-	run = ctl_while_frozen(&daemon_, "{\"time\"", "stat", "2", "3", "--json", NULL);
+	run = ctl_while_frozen(&ctl_slabd, "{\"time\"", "stat", "2", "3", "--json", NULL);
 	cr_assert_eq(run->code, 8, "%d: %s", run->code, run->error);
 	cr_assert_eq(count_lines(run->out), 1, "%s", run->out);
 	cr_assert_not_null(strstr(run->error, "going on"), "%s", run->error);

@@ -16,13 +16,11 @@
 	"in_slabs,magazine,clients,flags,bytes,allocs,frees,refills,allocs_per_s,"        \
 	"frees_per_s,waits_per_s"
 
-static const char *const small[] = {"--size", "64M", "--hugepages=never", NULL};
-static struct ctl_daemon daemon_;
 static struct ctl_follow top;
 
 static void set_up(void)
 {
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	setenv("TERM", "xterm", 1);
 	setenv("LC_ALL", "C", 1);
 	unsetenv("NO_COLOR");
@@ -32,12 +30,7 @@ static void set_up(void)
 	cr_assert_eq(ctl("create", "apes", "--size=4096", NULL)->code, 0);
 }
 
-static void tear_down(void)
-{
-	ctl_daemon_stop(&daemon_);
-}
-
-TestSuite(slabctl_top, .init = set_up, .fini = tear_down, .timeout = 100);
+TestSuite(slabctl_top, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 
 static unsigned count(const char *text, const char *wanted)
 {
@@ -112,7 +105,7 @@ Test(slabctl_top, batch_goes_on_while_slabd_is_away)
 	const struct ctl_run *run;
 
 	setenv("SLABD_TIMEOUT_MS", "1000", 1);
-	run = ctl_while_frozen(&daemon_, "zebras", "top", "-b", "-n2", "-d2", NULL);
+	run = ctl_while_frozen(&ctl_slabd, "zebras", "top", "-b", "-n2", "-d2", NULL);
 	cr_assert_eq(run->code, 8);
 	cr_assert_not_null(strstr(run->error, "going on"), "%s", run->error);
 	unsetenv("SLABD_TIMEOUT_MS");
@@ -211,9 +204,9 @@ Test(slabctl_top, slabd_goes_and_comes_back)
 {
 	ctl_follow_on_terminal(&top, 24, 80, "top", "-d", "0.1", NULL);
 	ctl_follow_until(&top, "zebras");
-	ctl_daemon_stop(&daemon_);
+	ctl_slabd_stop();
 	ctl_follow_until(&top, "no slabd at");
-	ctl_daemon_start(&daemon_, small);
+	ctl_slabd_start();
 	cr_assert_eq(ctl("create", "newcomers", "--size=64", NULL)->code, 0);
 	ctl_follow_until(&top, "newcomers");
 	ctl_follow_type(&top, "q");
@@ -224,9 +217,9 @@ Test(slabctl_top, slabd_is_stopped)
 {
 	ctl_follow_on_terminal(&top, 24, 80, "top", "-d", "0.1", NULL);
 	ctl_follow_until(&top, "zebras");
-	ctl_daemon_freeze(&daemon_, true);
+	ctl_daemon_freeze(&ctl_slabd, true);
 	ctl_follow_until(&top, "no answer from slabd for");
 	ctl_follow_type(&top, "q"); /* at once, not after the ten seconds of a timeout */
 	cr_assert_eq(ctl_follow_end(&top), 0);
-	ctl_daemon_freeze(&daemon_, false);
+	ctl_daemon_freeze(&ctl_slabd, false);
 }

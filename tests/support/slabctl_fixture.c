@@ -335,6 +335,20 @@ void ctl_daemon_stop(struct ctl_daemon *daemon)
 		MUST(errno == EINTR);
 }
 
+struct ctl_daemon ctl_slabd;
+
+void ctl_slabd_start(void)
+{
+	static const char *const options[] = {"--size", "64M", "--hugepages=never", NULL};
+
+	ctl_daemon_start(&ctl_slabd, options);
+}
+
+void ctl_slabd_stop(void)
+{
+	ctl_daemon_stop(&ctl_slabd);
+}
+
 /* The worker is the keeper's only child. */
 static pid_t worker_of(pid_t keeper)
 {

@@ -24,6 +24,11 @@ void ctl_daemon_freeze(const struct ctl_daemon *daemon, bool frozen);
 /* Kills the worker, and waits until another one serves. */
 void ctl_daemon_kill_worker(const struct ctl_daemon *daemon);
 
+/* The one of suites for which any will do: 64 MiB in small pages. */
+extern struct ctl_daemon ctl_slabd;
+void ctl_slabd_start(void);
+void ctl_slabd_stop(void);
+
 #define CTL_OUTPUT_BYTES (512 << 10)
 
 struct ctl_run {
