@@ -24,60 +24,61 @@ static void set_up(void)
 TestSuite(slabctl_alone, .timeout = 100);
 TestSuite(slabctl_errors, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 
-/* One line on stderr, which has all of this in it; nothing on stdout. */
-static void assert_fails(const struct ctl_run *run, int code, const char *text, const char *next)
-{
-	cr_assert_eq(run->code, code, "exit code %d, not %d: %s", run->code, code, run->error);
-	cr_assert_str_empty(run->out);
-	cr_assert_not_null(strstr(run->error, text), "%s", run->error);
-	cr_assert_not_null(strstr(run->error, next), "%s", run->error);
-	cr_assert_eq(strncmp(run->error, "slabctl: ", 9), 0, "%s", run->error);
-}
-
 /* ---------------------------------------------------------------- the command line */
 
 Test(slabctl_alone, usage)
 {
-	assert_fails(ctl(NULL, NULL), 2, "no verb", "slabctl --help");
-	assert_fails(ctl("frobnicate", NULL), 2, "\"frobnicate\"", "slabctl --help");
-	assert_fails(ctl("cache", NULL), 2, "NAME", "slabctl cache --help");
-	assert_fails(ctl("caches", "x", NULL), 2, "\"x\"", "slabctl caches --help");
-	assert_fails(ctl("cache", "x", "yy", NULL), 2, "\"yy\"", "slabctl cache --help");
-	assert_fails(ctl("caches", "--size=3", NULL), 2, "--size", "slabctl caches --help");
-	assert_fails(ctl("caches", "--nonsense", NULL), 2, "--nonsense", "slabctl --help");
-	assert_fails(ctl("shrink", NULL), 2, "--all", "slabctl caches");
-	assert_fails(ctl("shrink", "x", "--all", NULL), 2, "--all", "slabctl caches");
-	assert_fails(ctl("evict", "x", NULL), 2, "pid \"x\"", "slabctl clients");
-	assert_fails(ctl("evict", "0", NULL), 2, "pid \"0\"", "slabctl clients");
-	assert_fails(ctl("evict", "-1", NULL), 2, "'1'", "slabctl --help");
-	assert_fails(ctl("evict", "99999999999", NULL), 2, "2147483647", "slabctl clients");
-	assert_fails(ctl("ping", "--wait=soon", NULL), 2, "--wait \"soon\"", "0 to 86400");
-	assert_fails(ctl("orphans", "--yes", NULL), 2, "--free", "slabctl orphans --help");
+	cr_assert(ctl_failed(ctl(NULL, NULL), 2, "no verb", "slabctl --help"));
+	cr_assert(ctl_failed(ctl("frobnicate", NULL), 2, "\"frobnicate\"", "slabctl --help"));
+	cr_assert(ctl_failed(ctl("cache", NULL), 2, "NAME", "slabctl cache --help"));
+	cr_assert(ctl_failed(ctl("caches", "x", NULL), 2, "\"x\"", "slabctl caches --help"));
+	cr_assert(ctl_failed(ctl("cache", "x", "yy", NULL), 2, "\"yy\"", "slabctl cache --help"));
+	cr_assert(
+		ctl_failed(ctl("caches", "--size=3", NULL), 2, "--size", "slabctl caches --help"));
+	cr_assert(ctl_failed(ctl("caches", "--nonsense", NULL), 2, "--nonsense", "slabctl --help"));
+	cr_assert(ctl_failed(ctl("shrink", NULL), 2, "--all", "slabctl caches"));
+	cr_assert(ctl_failed(ctl("shrink", "x", "--all", NULL), 2, "--all", "slabctl caches"));
+	cr_assert(ctl_failed(ctl("evict", "x", NULL), 2, "pid \"x\"", "slabctl clients"));
+	cr_assert(ctl_failed(ctl("evict", "0", NULL), 2, "pid \"0\"", "slabctl clients"));
+	cr_assert(ctl_failed(ctl("evict", "-1", NULL), 2, "'1'", "slabctl --help"));
+	cr_assert(
+		ctl_failed(ctl("evict", "99999999999", NULL), 2, "2147483647", "slabctl clients"));
+	cr_assert(ctl_failed(ctl("ping", "--wait=soon", NULL), 2, "--wait \"soon\"", "0 to 86400"));
+	cr_assert(ctl_failed(ctl("orphans", "--yes", NULL), 2, "--free", "slabctl orphans --help"));
 }
 
 Test(slabctl_alone, create_with_wrong_values)
 {
 	char name[70];
 
-	assert_fails(ctl("create", "x", NULL), 2, "--size BYTES", "slabctl create --help");
-	assert_fails(ctl("create", "x", "--size=0", NULL), 2, "--size \"0\"", "1 to 131072");
-	assert_fails(ctl("create", "x", "--size=131073", NULL), 2, "131073", "1 to 131072");
-	assert_fails(ctl("create", "x", "--size=-1", NULL), 2, "\"-1\"", "1 to 131072");
-	assert_fails(ctl("create", "x", "--size=1x", NULL), 2, "\"1x\"", "1 to 131072");
-	assert_fails(ctl("create", "x", "--size=1KK", NULL), 2, "\"1KK\"", "1 to 131072");
-	assert_fails(ctl("create", "x", "--size=99999999999999999999", NULL), 2, "9999", "131072");
-	assert_fails(ctl("create", "x", "--size=1", "--align=3", NULL), 2, "align 3", "4096");
-	assert_fails(ctl("create", "x", "--size=1", "--align=8192", NULL), 2, "8192", "4096");
-	assert_fails(ctl("create", "x", "--size=1", "--flags=reclaim,fast", NULL), 2, "\"fast\"",
-		     "strict");
-	assert_fails(ctl("create", "x", "--size=1", "--flags=", NULL), 2, "flag \"\"", "reclaim");
-	assert_fails(ctl("create", "x", "--size=1", "--magazine=9999", NULL), 2, "9999", "251");
+	cr_assert(ctl_failed(ctl("create", "x", NULL), 2, "--size BYTES", "slabctl create --help"));
+	cr_assert(
+		ctl_failed(ctl("create", "x", "--size=0", NULL), 2, "--size \"0\"", "1 to 131072"));
+	cr_assert(
+		ctl_failed(ctl("create", "x", "--size=131073", NULL), 2, "131073", "1 to 131072"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=-1", NULL), 2, "\"-1\"", "1 to 131072"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1x", NULL), 2, "\"1x\"", "1 to 131072"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1KK", NULL), 2, "\"1KK\"", "1 to 131072"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=99999999999999999999", NULL), 2, "9999",
+			     "131072"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1", "--align=3", NULL), 2, "align 3",
+			     "4096"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1", "--align=8192", NULL), 2, "8192",
+			     "4096"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1", "--flags=reclaim,fast", NULL), 2,
+			     "\"fast\"", "strict"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1", "--flags=", NULL), 2, "flag \"\"",
+			     "reclaim"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=1", "--magazine=9999", NULL), 2, "9999",
+			     "251"));
 	memset(name, 'n', 64);
 	name[64] = 0;
-	assert_fails(ctl("create", name, "--size=1", NULL), 2, "64 characters", "slabctl caches");
-	assert_fails(ctl("create", "", "--size=1", NULL), 2, "0 characters", "slabctl caches");
-	assert_fails(ctl("create", "a/b", "--size=1", NULL), 2, "\"a/b\"", "A-Z a-z");
-	assert_fails(ctl("cache", "a\033[31mb", NULL), 2, "\"a?[31mb\"", "A-Z a-z");
+	cr_assert(ctl_failed(ctl("create", name, "--size=1", NULL), 2, "64 characters",
+			     "slabctl caches"));
+	cr_assert(ctl_failed(ctl("create", "", "--size=1", NULL), 2, "0 characters",
+			     "slabctl caches"));
+	cr_assert(ctl_failed(ctl("create", "a/b", "--size=1", NULL), 2, "\"a/b\"", "A-Z a-z"));
+	cr_assert(ctl_failed(ctl("cache", "a\033[31mb", NULL), 2, "\"a?[31mb\"", "A-Z a-z"));
 }
 
 Test(slabctl_alone, help_lists_every_verb_and_each_has_its_own)
@@ -114,14 +115,14 @@ Test(slabctl_alone, no_daemon)
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/none.sock", getenv("TMPDIR"));
-	assert_fails(ctl("status", "--address", path, NULL), 5, path, "--address");
-	assert_fails(ctl("ping", "-a", path, NULL), 5, path, "start slabd");
-	assert_fails(ctl("ping", "-a", path, "--wait=0", NULL), 5, path, "waited");
+	cr_assert(ctl_failed(ctl("status", "--address", path, NULL), 5, path, "--address"));
+	cr_assert(ctl_failed(ctl("ping", "-a", path, NULL), 5, path, "start slabd"));
+	cr_assert(ctl_failed(ctl("ping", "-a", path, "--wait=0", NULL), 5, path, "waited"));
 	setenv("SLABD_ADDRESS", path, 1);
-	assert_fails(ctl("caches", "--json", NULL), 5, path, "--address");
+	cr_assert(ctl_failed(ctl("caches", "--json", NULL), 5, path, "--address"));
 	unsetenv("SLABD_ADDRESS");
 	if (geteuid() != 0) /* root's default is the system's, where one may run */
-		assert_fails(ctl("caches", NULL), 5, "/slabd/slabd.sock", "--address");
+		cr_assert(ctl_failed(ctl("caches", NULL), 5, "/slabd/slabd.sock", "--address"));
 }
 
 Test(slabctl_alone, addresses_that_are_none)
@@ -130,26 +131,28 @@ Test(slabctl_alone, addresses_that_are_none)
 
 	memset(path, 'p', 299);
 	path[299] = 0;
-	assert_fails(ctl("status", "-a", path, NULL), 2, "299 bytes", "107");
-	assert_fails(ctl("status", "-a", "#main", NULL), 2, "\"#main\"", "SOCKET");
-	assert_fails(ctl("status", "-a", "x#", NULL), 2, "\"x#\"", "SOCKET");
+	cr_assert(ctl_failed(ctl("status", "-a", path, NULL), 2, "299 bytes", "107"));
+	cr_assert(ctl_failed(ctl("status", "-a", "#main", NULL), 2, "\"#main\"", "SOCKET"));
+	cr_assert(ctl_failed(ctl("status", "-a", "x#", NULL), 2, "\"x#\"", "SOCKET"));
 }
 
 Test(slabctl_alone, wrong_timeout)
 {
 	setenv("SLABD_TIMEOUT_MS", "soon", 1);
-	assert_fails(ctl("status", NULL), 2, "SLABD_TIMEOUT_MS \"soon\"", "whole number");
+	cr_assert(ctl_failed(ctl("status", NULL), 2, "SLABD_TIMEOUT_MS \"soon\"", "whole number"));
 	setenv("SLABD_TIMEOUT_MS", "0", 1);
-	assert_fails(ctl("status", NULL), 2, "\"0\"", "1 to");
+	cr_assert(ctl_failed(ctl("status", NULL), 2, "\"0\"", "1 to"));
 }
 
 Test(slabctl_errors, missing_cache)
 {
-	assert_fails(ctl("cache", "none", NULL), 3, "\"none\"", "slabctl caches");
-	assert_fails(ctl("destroy", "none", "--yes", NULL), 3, "\"none\"", "slabctl caches");
-	assert_fails(ctl("shrink", "none", NULL), 3, "\"none\"", "slabctl caches");
-	assert_fails(ctl("orphans", "none", "--json", NULL), 3, "\"none\"", "slabctl caches");
-	assert_fails(ctl("evict", "1", "--yes", NULL), 3, "pid 1", "slabctl clients");
+	cr_assert(ctl_failed(ctl("cache", "none", NULL), 3, "\"none\"", "slabctl caches"));
+	cr_assert(
+		ctl_failed(ctl("destroy", "none", "--yes", NULL), 3, "\"none\"", "slabctl caches"));
+	cr_assert(ctl_failed(ctl("shrink", "none", NULL), 3, "\"none\"", "slabctl caches"));
+	cr_assert(ctl_failed(ctl("orphans", "none", "--json", NULL), 3, "\"none\"",
+			     "slabctl caches"));
+	cr_assert(ctl_failed(ctl("evict", "1", "--yes", NULL), 3, "pid 1", "slabctl clients"));
 }
 
 Test(slabctl_errors, segment)
@@ -159,14 +162,14 @@ Test(slabctl_errors, segment)
 	snprintf(address, sizeof(address), "%s#main", ctl_slabd.socket);
 	cr_assert_eq(ctl("status", "-a", address, NULL)->code, 0);
 	snprintf(address, sizeof(address), "%s#other", ctl_slabd.socket);
-	assert_fails(ctl("status", "-a", address, NULL), 3, "\"other\"", "\"main\"");
+	cr_assert(ctl_failed(ctl("status", "-a", address, NULL), 3, "\"other\"", "\"main\""));
 }
 
 Test(slabctl_errors, socket_of_somebody_else)
 {
 	cr_assert_eq(chmod(ctl_slabd.socket, 0), 0);
-	assert_fails(ctl("status", NULL), 4, ctl_slabd.socket, "group");
-	assert_fails(ctl("ping", "--wait=20", NULL), 4, ctl_slabd.socket, "group");
+	cr_assert(ctl_failed(ctl("status", NULL), 4, ctl_slabd.socket, "group"));
+	cr_assert(ctl_failed(ctl("ping", "--wait=20", NULL), 4, ctl_slabd.socket, "group"));
 	cr_assert_eq(chmod(ctl_slabd.socket, 0600), 0);
 }
 
@@ -174,17 +177,18 @@ Test(slabctl_errors, too_many_caches)
 {
 	cr_assert_eq(ctl("create", "a", "--size=64", NULL)->code, 0);
 	cr_assert_eq(ctl("create", "b", "--size=64", NULL)->code, 0);
-	assert_fails(ctl("create", "c", "--size=64", NULL), 7, "\"c\": 2 of 2", "max-caches");
+	cr_assert(ctl_failed(ctl("create", "c", "--size=64", NULL), 7, "\"c\": 2 of 2",
+			     "max-caches"));
 }
 
 Test(slabctl_errors, stopped_daemon)
 {
 	ctl_daemon_freeze(&ctl_slabd, true);
 	setenv("SLABD_TIMEOUT_MS", "200", 1);
-	assert_fails(ctl("status", NULL), 8, "200 ms", "SLABD_TIMEOUT_MS");
-	assert_fails(ctl("create", "x", "--size=8", NULL), 8, ctl_slabd.socket, "stopped");
-	assert_fails(ctl("ping", NULL), 8, ctl_slabd.socket, "stopped");
-	assert_fails(ctl("ping", "--wait=1", NULL), 8, ctl_slabd.socket, "waited");
+	cr_assert(ctl_failed(ctl("status", NULL), 8, "200 ms", "SLABD_TIMEOUT_MS"));
+	cr_assert(ctl_failed(ctl("create", "x", "--size=8", NULL), 8, ctl_slabd.socket, "stopped"));
+	cr_assert(ctl_failed(ctl("ping", NULL), 8, ctl_slabd.socket, "stopped"));
+	cr_assert(ctl_failed(ctl("ping", "--wait=1", NULL), 8, ctl_slabd.socket, "waited"));
 	ctl_daemon_freeze(&ctl_slabd, false);
 	unsetenv("SLABD_TIMEOUT_MS");
 	cr_assert_eq(ctl("ping", NULL)->code, 0);

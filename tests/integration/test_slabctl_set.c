@@ -16,14 +16,6 @@ static void set_up(void)
 
 TestSuite(slabctl_set, .init = set_up, .fini = ctl_slabd_stop, .timeout = 100);
 
-static void assert_fails(const struct ctl_run *run, int code, const char *text, const char *next)
-{
-	cr_assert_eq(run->code, code, "exit code %d, not %d: %s", run->code, code, run->error);
-	cr_assert_str_empty(run->out);
-	cr_assert_not_null(strstr(run->error, text), "%s", run->error);
-	cr_assert_not_null(strstr(run->error, next), "%s", run->error);
-}
-
 static json_int_t shown(const char *field)
 {
 	json_t *cache = ctl_json(ctl("cache", "a", "--json", NULL));
@@ -60,16 +52,19 @@ Test(slabctl_set, holds_over_a_restart_of_the_worker)
 
 Test(slabctl_set, wrong)
 {
-	assert_fails(ctl("set", NULL), 2, "wants NAME;", "slabctl set --help");
-	assert_fails(ctl("set", "a", NULL), 2, "wants KEY=VALUE;", "slabctl set --help");
-	assert_fails(ctl("set", "a", "surplus=1", "x", NULL), 2, "\"x\"", "slabctl set --help");
-	assert_fails(ctl("set", "a", "surplus", NULL), 2, "\"surplus\"", "KEY=NUMBER");
-	assert_fails(ctl("set", "a", "=1", NULL), 2, "\"=1\"", "KEY=NUMBER");
-	assert_fails(ctl("set", "a", "surplus=", NULL), 2, "surplus \"\"", "whole number");
-	assert_fails(ctl("set", "a", "surplus=-1", NULL), 2, "surplus \"-1\"", "whole number");
-	assert_fails(ctl("set", "a", "surplus=65536", NULL), 1, "surplus 65536", "0 to 65535");
-	assert_fails(ctl("set", "a", "batch=0", NULL), 1, "batch 0", "1 to 64");
-	assert_fails(ctl("set", "a", "colour=1", NULL), 1, "\"colour\"", "surplus, batch");
-	assert_fails(ctl("set", "none", "batch=1", NULL), 3, "\"none\"", "slabctl caches");
-	assert_fails(ctl("set", "a/b", "batch=1", NULL), 2, "\"a/b\"", "A-Z");
+	cr_assert(ctl_failed(ctl("set", NULL), 2, "wants NAME;", "slabctl set --help"));
+	cr_assert(ctl_failed(ctl("set", "a", NULL), 2, "wants KEY=VALUE;", "slabctl set --help"));
+	cr_assert(ctl_failed(ctl("set", "a", "surplus=1", "x", NULL), 2, "\"x\"",
+			     "slabctl set --help"));
+	cr_assert(ctl_failed(ctl("set", "a", "surplus", NULL), 2, "\"surplus\"", "KEY=NUMBER"));
+	cr_assert(ctl_failed(ctl("set", "a", "=1", NULL), 2, "\"=1\"", "KEY=NUMBER"));
+	cr_assert(ctl_failed(ctl("set", "a", "surplus=", NULL), 2, "surplus \"\"", "whole number"));
+	cr_assert(ctl_failed(ctl("set", "a", "surplus=-1", NULL), 2, "surplus \"-1\"",
+			     "whole number"));
+	cr_assert(ctl_failed(ctl("set", "a", "surplus=65536", NULL), 1, "surplus 65536",
+			     "0 to 65535"));
+	cr_assert(ctl_failed(ctl("set", "a", "batch=0", NULL), 1, "batch 0", "1 to 64"));
+	cr_assert(ctl_failed(ctl("set", "a", "colour=1", NULL), 1, "\"colour\"", "surplus, batch"));
+	cr_assert(ctl_failed(ctl("set", "none", "batch=1", NULL), 3, "\"none\"", "slabctl caches"));
+	cr_assert(ctl_failed(ctl("set", "a/b", "batch=1", NULL), 2, "\"a/b\"", "A-Z"));
 }

@@ -171,6 +171,18 @@ const struct ctl_run *ctl_while_frozen(const struct ctl_daemon *daemon, const ch
 	return &result;
 }
 
+bool ctl_failed(const struct ctl_run *run, int code, const char *text, const char *next)
+{
+	if (run->code == code && !*run->out && strncmp(run->error, "slabctl: ", 9) == 0 &&
+	    strstr(run->error, text) && strstr(run->error, next))
+		return true;
+	fprintf(stderr,
+		"slabctl fixture: exit code %d, wanted %d; stdout \"%s\", wanted none; wanted "
+		"\"slabctl: \", \"%s\" and \"%s\" on stderr: %s",
+		run->code, code, run->out, text, next, run->error);
+	return false;
+}
+
 /* ---------------------------------------------------------------- one that goes on */
 
 void ctl_follow_start(struct ctl_follow *follow, const char *first, ...)

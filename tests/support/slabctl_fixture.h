@@ -36,6 +36,10 @@ struct ctl_run {
 	char out[CTL_OUTPUT_BYTES], error[CTL_OUTPUT_BYTES];
 };
 
+/* Did it end with this code, and say why: text and next in a sentence of slabctl on stderr, nothing on
+ * stdout?  Prints what differs. */
+bool ctl_failed(const struct ctl_run *run, int code, const char *text, const char *next);
+
 /* Runs $SLABCTL_BIN with these words, NULL at the end; stdin is /dev/null.  The result lasts until the
  * next run. */
 const struct ctl_run *ctl(const char *first, ...) __attribute__((sentinel));
