@@ -89,30 +89,18 @@ static void until_value(const char *name, double wanted)
 
 /* ---------------------------------------------------------------- a pool with something in it */
 
-/* A client until it is killed, of a name that has to be escaped. */
+/* As a client of a name that has to be escaped. */
 static void hold(void *arg)
 {
-	const struct baton *ready = arg;
 	struct slabd *slabd;
 
+	(void)arg;
 	prctl(PR_SET_NAME, "a \"b\\c\"");
 	slabd = attach_to(NULL);
 	for (int i = 0; i < 100; i++)
 		CHECK(slabd_alloc(cache_of(slabd, "sessions", 1024, 0), 0));
 	for (int i = 0; i < 50; i++)
 		CHECK(slabd_alloc(cache_of(slabd, "index", 64, SLABD_RECLAIM), 0));
-	baton_pass(*ready, 1);
-	for (;;)
-		pause();
-}
-
-static pid_t holder(void)
-{
-	struct baton ready = baton_make();
-	pid_t pid = child_start(hold, &ready);
-
-	baton_take(ready);
-	return pid;
 }
 
 /* ---------------------------------------------------------------- the grammar */
@@ -224,7 +212,7 @@ static void check_openmetrics(const char *text, struct grammar *g)
 
 Test(exporter, every_line_is_openmetrics)
 {
-	pid_t pid = holder();
+	pid_t pid = child_hold(hold, NULL);
 	const struct web_reply *got = metrics();
 	struct grammar g;
 
@@ -236,7 +224,7 @@ Test(exporter, every_line_is_openmetrics)
 
 Test(exporter, label_values_are_escaped)
 {
-	pid_t pid = holder();
+	pid_t pid = child_hold(hold, NULL);
 	const struct web_reply *got = metrics();
 	char name[128];
 
@@ -301,7 +289,7 @@ static void compare_status(const char *text, const json_t *status)
 
 Test(exporter, values_are_slabctls)
 {
-	pid_t pid = holder();
+	pid_t pid = child_hold(hold, NULL);
 	const char *text = metrics()->body;
 	json_t *status = ctl_json(ctl("status", "--json", NULL));
 	json_t *caches = ctl_json(ctl("caches", "--json", NULL)), *cache;
@@ -324,23 +312,17 @@ Test(exporter, values_are_slabctls)
 
 static void keep_open(void *arg)
 {
-	const struct baton *ready = arg;
-
+	(void)arg;
 	cache_of(attach_to(NULL), "twice", 64, 0);
-	baton_pass(*ready, 1);
-	for (;;)
-		pause();
 }
 
 /* A cache that was destroyed while it was open, and another of its name. */
 Test(exporter, the_destroyed_go_by_another_name)
 {
-	struct baton ready = baton_make();
-	pid_t pid = child_start(keep_open, &ready);
+	pid_t pid = child_hold(keep_open, NULL);
 	const struct web_reply *got;
 	struct grammar g;
 
-	baton_take(ready);
 	cr_assert_eq(ctl("destroy", "twice", "--yes", NULL)->code, 0);
 	cr_assert_eq(ctl("create", "twice", "--size=64", NULL)->code, 0);
 	got = metrics();
@@ -397,7 +379,7 @@ Test(exporter, promtool_finds_nothing_wrong)
 
 	if (system("command -v promtool >/dev/null") != 0)
 		cr_skip_test("promtool is not installed");
-	pid = holder();
+	pid = child_hold(hold, NULL);
 	got = web_get(&exporter, "/metrics", "Accept: text/plain\r\n");
 	promtool = popen("promtool check metrics >&2", "w");
 	cr_assert_not_null(promtool);

@@ -34,23 +34,11 @@ TestSuite(exporter_page, .init = set_up, .fini = tear_down, .timeout = 100);
 
 static void hold(void *arg)
 {
-	const struct baton *ready = arg;
 	struct slabd_cache *cache = cache_of(attach_to(NULL), "sessions", 1024, 0);
 
+	(void)arg;
 	for (int i = 0; i < OBJECTS; i++)
 		CHECK(slabd_alloc(cache, 0));
-	baton_pass(*ready, 1);
-	for (;;)
-		pause();
-}
-
-static pid_t holder(void)
-{
-	struct baton ready = baton_make();
-	pid_t pid = child_start(hold, &ready);
-
-	baton_take(ready);
-	return pid;
 }
 
 /* ---------------------------------------------------------------- its data */
@@ -69,7 +57,7 @@ static json_t *pool(void)
 
 Test(exporter_page, the_data_are_the_pools)
 {
-	pid_t pid = holder();
+	pid_t pid = child_hold(hold, NULL);
 	json_t *document = pool(), *cache, *client, *ctl_caches;
 
 	cr_assert(json_is_true(json_object_get(document, "up")));
@@ -102,7 +90,7 @@ Test(exporter_page, many_caches)
 		snprintf(name, sizeof(name), "cache.%d", i);
 		cr_assert_eq(ctl("create", name, "--size=64", NULL)->code, 0);
 	}
-	pid = holder();
+	pid = child_hold(hold, NULL);
 	document = pool();
 	caches = json_object_get(document, "caches");
 	cr_assert_eq(json_array_size(caches), 61);
@@ -183,7 +171,7 @@ Test(exporter_page, a_browser_draws_the_pool)
 
 	if (system("command -v chromium >/dev/null") != 0)
 		cr_skip_test("chromium is not installed");
-	pid = holder();
+	pid = child_hold(hold, NULL);
 	html = drawn();
 	assert_drawn(html, "<h3>sessions</h3>");
 	assert_drawn(html, "<li class=\"live\"><b>1,234</b> live</li>");

@@ -78,6 +78,33 @@ uint64_t baton_take(struct baton baton)
 	return word;
 }
 
+/* ---------------------------------------------------------------- one that holds */
+
+struct holder {
+	void (*body)(void *arg);
+	void *arg;
+	struct baton ready;
+};
+
+static void hold(void *arg)
+{
+	const struct holder *holder = arg;
+
+	holder->body(holder->arg);
+	baton_pass(holder->ready, 1);
+	for (;;)
+		pause();
+}
+
+pid_t child_hold(void (*body)(void *arg), void *arg)
+{
+	struct holder holder = {body, arg, baton_make()};
+	pid_t pid = child_start(hold, &holder);
+
+	baton_take(holder.ready);
+	return pid;
+}
+
 /* ---------------------------------------------------------------- slabd */
 
 struct slabd *attach_to(const char *address)

@@ -37,6 +37,8 @@
 
 /* Forks; the child runs body and ends with 0.  It dies with the thread that made it. */
 pid_t child_start(void (*body)(void *arg), void *arg);
+/* The same for one that lives on until it is killed; returns when body has ended. */
+pid_t child_hold(void (*body)(void *arg), void *arg);
 /* Its exit code; 128 + n for signal n. */
 int child_join(pid_t pid);
 /* Both. */
