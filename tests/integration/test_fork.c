@@ -373,7 +373,7 @@ static void park_and_complete(void *arg)
 	CHECK(reports == 0);
 }
 
-Test(fork, free_parks_without_slabd)
+static void check_parked(bool owner_frees_it)
 {
 	struct family family = {baton_make(), baton_make()};
 	pid_t pid;
@@ -382,14 +382,21 @@ Test(fork, free_parks_without_slabd)
 	freeze(true);
 	pid = child_start(park_and_complete, &family);
 	baton_take(family.grandchild);
+	if (owner_frees_it)
+		slabd_free(cache, objects[0]);
 	freeze(false);
-	cr_assert_eq(daemon_audit(&d).live, 1000);
+	cr_assert_eq(daemon_audit(&d).live, owner_frees_it ? 999 : 1000);
 	baton_pass(family.done, 1);
 	cr_assert_eq(child_join(pid), 0);
 	cr_assert_eq(daemon_audit(&d).live, 999);
 	objects[0] = slabd_alloc(cache, 0);
 	object_fill(objects[0], 64, 0);
 	let_go();
+}
+
+Test(fork, free_parks_without_slabd)
+{
+	check_parked(false);
 }
 
 static void park_and_end(void *arg)
@@ -413,21 +420,7 @@ Test(fork, parked_and_ended)
 /* While the free waits, the owner frees the object himself: it is freed once. */
 Test(fork, parked_and_freed_by_its_owner)
 {
-	struct family family = {baton_make(), baton_make()};
-	pid_t pid;
-
-	hold_some();
-	freeze(true);
-	pid = child_start(park_and_complete, &family);
-	baton_take(family.grandchild);
-	slabd_free(cache, objects[0]);
-	freeze(false);
-	baton_pass(family.done, 1);
-	cr_assert_eq(child_join(pid), 0);
-	cr_assert_eq(daemon_audit(&d).live, 999);
-	objects[0] = slabd_alloc(cache, 0);
-	object_fill(objects[0], 64, 0);
-	let_go();
+	check_parked(true);
 }
 
 static void alloc_without(void *arg)

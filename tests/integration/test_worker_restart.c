@@ -116,8 +116,10 @@ Test(restart, several_in_a_row)
 
 /* ---------------------------------------------------------------- under load */
 
+#define LOADERS 4
+
 struct load {
-	_Atomic uint64_t rounds[8];
+	_Atomic uint64_t rounds[LOADERS];
 	_Atomic bool end;
 };
 
@@ -181,8 +183,7 @@ static bool only_we(const struct daemon_fixture *daemon, const void *arg)
 }
 
 struct progress {
-	uint64_t rounds[8];
-	unsigned n;
+	uint64_t rounds[LOADERS];
 	uint64_t not_before;
 };
 
@@ -192,40 +193,54 @@ static bool all_got_on(const struct daemon_fixture *daemon, const void *arg)
 	const struct progress *progress = arg;
 
 	(void)daemon_stats(daemon);
-	for (unsigned i = 0; i < progress->n; i++)
+	for (unsigned i = 0; i < LOADERS; i++)
 		if (load->rounds[i] < progress->rounds[i] + 2)
 			return false;
 	return now_ms() >= progress->not_before;
 }
 
-static void wait_for_progress(unsigned n)
+static void wait_for_progress(void)
 {
-	struct progress progress = {.n = n, .not_before = now_ms() + 550};
+	struct progress progress = {.not_before = now_ms() + 550};
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < LOADERS; i++)
 		progress.rounds[i] = load->rounds[i];
 	DAEMON_UNTIL(&d, all_got_on, &progress);
 }
 
+static pid_t loaders[LOADERS];
+
+static void start_loader(unsigned number)
+{
+	loaders[number] = child_start(loader, &number);
+}
+
+static void start_loaders(void)
+{
+	load = make_load();
+	for (unsigned i = 0; i < LOADERS; i++)
+		start_loader(i);
+}
+
+static void end_loaders(void)
+{
+	wait_for_progress();
+	load->end = true;
+	for (unsigned i = 0; i < LOADERS; i++)
+		cr_assert_eq(child_join(loaders[i]), 0);
+	DAEMON_UNTIL(&d, only_we, NULL);
+	cr_assert_eq(daemon_audit(&d).live, 0);
+}
+
 Test(restart, under_load)
 {
-	static unsigned numbers[4] = {0, 1, 2, 3};
-	pid_t pids[4];
-
-	load = make_load();
-	for (unsigned i = 0; i < 4; i++)
-		pids[i] = child_start(loader, &numbers[i]);
+	start_loaders();
 	for (unsigned i = 1; i <= 25; i++) {
-		wait_for_progress(4);
+		wait_for_progress();
 		daemon_kill_worker(&d);
 		cr_assert_eq(daemon_stats(&d).worker_restarts, i);
 	}
-	wait_for_progress(4);
-	load->end = true;
-	for (unsigned i = 0; i < 4; i++)
-		cr_assert_eq(child_join(pids[i]), 0);
-	DAEMON_UNTIL(&d, only_we, NULL);
-	cr_assert_eq(daemon_audit(&d).live, 0);
+	end_loaders();
 	cr_assert_eq(daemon_audit(&d).orphaned, 0);
 	cr_assert_eq(daemon_stats(&d).caches, 1);
 }
@@ -233,25 +248,15 @@ Test(restart, under_load)
 /* The same while clients are killed too. */
 Test(restart, under_load_with_dying_clients)
 {
-	static unsigned numbers[4] = {0, 1, 2, 3};
-	pid_t pids[4];
-
-	load = make_load();
-	for (unsigned i = 0; i < 4; i++)
-		pids[i] = child_start(loader, &numbers[i]);
+	start_loaders();
 	for (unsigned i = 1; i <= 12; i++) {
-		wait_for_progress(4);
-		child_kill(pids[i % 4]);
+		wait_for_progress();
+		child_kill(loaders[i % LOADERS]);
 		daemon_kill_worker(&d);
-		load->rounds[i % 4] += 1000000; /* names that were not used yet */
-		pids[i % 4] = child_start(loader, &numbers[i % 4]);
+		load->rounds[i % LOADERS] += 1000000; /* names that were not used yet */
+		start_loader(i % LOADERS);
 	}
-	wait_for_progress(4);
-	load->end = true;
-	for (unsigned i = 0; i < 4; i++)
-		cr_assert_eq(child_join(pids[i]), 0);
-	DAEMON_UNTIL(&d, only_we, NULL);
-	cr_assert_eq(daemon_audit(&d).live, 0);
+	end_loaders();
 	cr_assert_leq(daemon_audit(&d).orphaned, 12 * 700);
 }
 
