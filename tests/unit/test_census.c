@@ -4,21 +4,14 @@
 
 #include "daemon/refill.h"
 #include "daemon/slab.h"
-#include "tests/support/pool_fixture.h"
-
-static struct pool_fixture f;
-
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
+#include "tests/support/pool_suite.h"
 
 static void tear_down(void)
 {
 	pool_fixture_close(&f);
 }
 
-TestSuite(census, .init = set_up, .fini = tear_down);
+TestSuite(census, .init = pool_suite_open, .fini = tear_down);
 
 struct seen {
 	int calls;

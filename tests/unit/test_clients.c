@@ -5,9 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
-static struct pool_fixture f;
 static struct result result;
 
 static void set_up(void)
@@ -15,13 +14,7 @@ static void set_up(void)
 	pool_fixture_open(&f, 4 * MIB);
 }
 
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(clients, .init = set_up, .fini = tear_down);
+TestSuite(clients, .init = set_up, .fini = pool_suite_close);
 
 static struct peer myself(void)
 {

@@ -3,11 +3,10 @@
 #include <errno.h>
 
 #include "daemon/refill.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
 #define ME 5
 
-static struct pool_fixture f;
 static struct cache *cache;
 static const struct cache_view *view;
 static uint32_t cursor;
@@ -15,7 +14,7 @@ static uint32_t cursor;
 /* Two racks at least, all empty. */
 static void set_up(void)
 {
-	pool_fixture_open(&f, 16 * MIB);
+	pool_suite_open();
 	cache = pool_fixture_cache(&f, 0, "depot", 64, 0);
 	view = &cache->view;
 	while (depot_magazines(view) < 3 * RACK_MAGAZINES) {
@@ -33,13 +32,7 @@ static void set_up(void)
 			depot_put(view, i, depot_magazine(view, i));
 }
 
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(depot, .init = set_up, .fini = tear_down);
+TestSuite(depot, .init = set_up, .fini = pool_suite_close);
 
 static bool has_hint(uint32_t state, uint32_t index)
 {

@@ -3,22 +3,9 @@
 #include <string.h>
 
 #include "daemon/events.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
-static struct pool_fixture f;
-
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
-
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(events, .init = set_up, .fini = tear_down);
+TestSuite(events, .init = pool_suite_open, .fini = pool_suite_close);
 
 /* How many events of this kind there are after a number; the last of them in *last. */
 static unsigned count(enum event_kind kind, uint64_t after, struct happening *last)

@@ -4,25 +4,12 @@
 #include <sys/mman.h>
 
 #include "daemon/extent.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
 #define UNIT_SLAB   UNIT_SHIFT
 #define EXTENT_SLAB EXTENT_SHIFT
 
-static struct pool_fixture f;
-
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
-
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(extent, .init = set_up, .fini = tear_down);
+TestSuite(extent, .init = pool_suite_open, .fini = pool_suite_close);
 
 static uint64_t heap_bytes(void)
 {

@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "daemon/orphans.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
-static struct pool_fixture f;
 static struct cache *a, *b;
 
 struct found {
@@ -18,19 +17,13 @@ struct found {
 
 static void set_up(void)
 {
-	pool_fixture_open(&f, 16 * MIB);
+	pool_suite_open();
 	a = pool_fixture_cache(&f, 0, "a", 64, 0);
 	b = pool_fixture_cache(&f, 0, "b", 1000, 0);
 }
 
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(orphans, .init = set_up, .fini = tear_down);
-TestSuite(orphan_pages, .fini = tear_down); /* they open a pool of their own */
+TestSuite(orphans, .init = set_up, .fini = pool_suite_close);
+TestSuite(orphan_pages, .fini = pool_suite_close); /* they open a pool of their own */
 
 static void take_orphans(void *arg, const struct orphans *orphans)
 {

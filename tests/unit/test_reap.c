@@ -4,11 +4,10 @@
 
 #include "daemon/reap.h"
 #include "daemon/refill.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
 #define MANY 50000u
 
-static struct pool_fixture f;
 static struct cache *cache;
 static struct fake fake;
 static slab_ref refs[MANY];
@@ -17,19 +16,13 @@ static void set_up(void)
 {
 	uint32_t client;
 
-	pool_fixture_open(&f, 16 * MIB);
+	pool_suite_open();
 	client = pool_fixture_attach(&f);
 	cache = pool_fixture_cache(&f, client, "c", 100, 0);
 	fake_init(&fake, &f, client, cache);
 }
 
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(reap, .init = set_up, .fini = tear_down);
+TestSuite(reap, .init = set_up, .fini = pool_suite_close);
 
 static uint64_t heap_bytes(void)
 {

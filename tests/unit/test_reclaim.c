@@ -5,24 +5,11 @@
 #include <stdlib.h>
 
 #include "daemon/refill.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
 #define MANY 3000u
 
-static struct pool_fixture f;
-
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
-
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(reclaim, .init = set_up, .fini = tear_down);
+TestSuite(reclaim, .init = pool_suite_open, .fini = pool_suite_close);
 
 static uint32_t state_of(uint32_t client)
 {
@@ -198,11 +185,11 @@ Test(reclaim, begun_again)
 {
 	for (uint32_t steps = 0; steps < 12; steps++) {
 		restart_within_reclaim(0, steps);
-		tear_down();
-		set_up();
+		pool_suite_close();
+		pool_suite_open();
 		restart_within_reclaim(GEOMETRY_RECLAIM, steps);
-		tear_down();
-		set_up();
+		pool_suite_close();
+		pool_suite_open();
 	}
 }
 
@@ -332,24 +319,24 @@ static void worker_dies(bool draining, uint32_t rounds, uint32_t part)
 	cr_assert_eq(f.pool->damage, 0);
 }
 
-Test(reclaim, a_worker_killed_in_a_fill)
+static void worker_dies_anywhere(bool drain)
 {
 	for (uint32_t rounds = 0; rounds < 123; rounds += 40)
 		for (uint32_t part = 0; part < 4; part++) {
-			worker_dies(false, rounds, part);
-			tear_down();
-			set_up();
+			worker_dies(drain, rounds, part);
+			pool_suite_close();
+			pool_suite_open();
 		}
+}
+
+Test(reclaim, a_worker_killed_in_a_fill)
+{
+	worker_dies_anywhere(false);
 }
 
 Test(reclaim, a_worker_killed_in_a_drain)
 {
-	for (uint32_t rounds = 0; rounds < 123; rounds += 40)
-		for (uint32_t part = 0; part < 4; part++) {
-			worker_dies(true, rounds, part);
-			tear_down();
-			set_up();
-		}
+	worker_dies_anywhere(true);
 }
 
 /* The order of things: first all magazines of party 1, then FREEING(1), then the lists, then each

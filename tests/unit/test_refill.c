@@ -7,21 +7,14 @@
 #include "daemon/extent.h"
 #include "daemon/refill.h"
 #include "daemon/slab.h"
-#include "tests/support/pool_fixture.h"
-
-static struct pool_fixture f;
-
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
+#include "tests/support/pool_suite.h"
 
 static void tear_down(void)
 {
 	pool_fixture_close(&f);
 }
 
-TestSuite(refill, .init = set_up, .fini = tear_down);
+TestSuite(refill, .init = pool_suite_open, .fini = tear_down);
 
 Test(refill, makes_full_magazines)
 {

@@ -6,23 +6,11 @@
 
 #include "daemon/clients.h"
 #include "daemon/refill.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
-static struct pool_fixture f;
 static struct result result;
 
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
-
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(registry, .init = set_up, .fini = tear_down);
+TestSuite(registry, .init = pool_suite_open, .fini = pool_suite_close);
 
 static int create(uint32_t client, const char *name, uint32_t size, uint32_t flags,
 		  struct cache **ret)

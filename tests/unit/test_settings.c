@@ -6,24 +6,11 @@
 #include "daemon/reap.h"
 #include "daemon/refill.h"
 #include "daemon/settings.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
 #define MANY 20000u
 
-static struct pool_fixture f;
-
-static void set_up(void)
-{
-	pool_fixture_open(&f, 16 * MIB);
-}
-
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(settings, .init = set_up, .fini = tear_down);
+TestSuite(settings, .init = pool_suite_open, .fini = pool_suite_close);
 
 static int set(struct cache *cache, const char *key, uint64_t value, bool standard)
 {

@@ -7,24 +7,17 @@
 #include "daemon/extent.h"
 #include "daemon/refill.h"
 #include "daemon/slab.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
-static struct pool_fixture f;
 static struct cache *cache;
 
 static void set_up(void)
 {
-	pool_fixture_open(&f, 16 * MIB);
+	pool_suite_open();
 	cache = pool_fixture_cache(&f, 0, "c", 1000, 0);
 }
 
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(slab, .init = set_up, .fini = tear_down);
+TestSuite(slab, .init = set_up, .fini = pool_suite_close);
 
 static uint32_t objects(void)
 {

@@ -7,12 +7,11 @@
 
 #include "daemon/orphans.h"
 #include "daemon/tombs.h"
-#include "tests/support/pool_fixture.h"
+#include "tests/support/pool_suite.h"
 
 #define CLIENTS 8u /* LOW is 0: nothing is folded before the last id is taken */
 #define EACH	100u
 
-static struct pool_fixture f;
 static struct cache *cache;
 
 static void open_with(uint32_t clients)
@@ -32,14 +31,8 @@ static void set_up(void)
 	open_with(CLIENTS);
 }
 
-static void tear_down(void)
-{
-	pool_fixture_audit(&f);
-	pool_fixture_close(&f);
-}
-
-TestSuite(tombs, .init = set_up, .fini = tear_down);
-TestSuite(many_tombs, .fini = tear_down); /* they open a pool of their own */
+TestSuite(tombs, .init = set_up, .fini = pool_suite_close);
+TestSuite(many_tombs, .fini = pool_suite_close); /* they open a pool of their own */
 
 static struct client_record *record_of(uint32_t id)
 {
@@ -327,7 +320,7 @@ Test(tombs, a_restart_goes_on)
 		cr_assert(f.pool->folding);
 		pool_fixture_run(&f);
 		check_after_restart(tags, into, folded);
-		tear_down();
+		pool_suite_close();
 		set_up();
 	}
 }
