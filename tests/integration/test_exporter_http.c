@@ -15,7 +15,7 @@ static struct exporter exporter;
 static void set_up(void)
 {
 	ctl_slabd_start();
-	exporter_start(&exporter, NULL);
+	exporter_start(&exporter, "--timeout=10000", NULL);
 }
 
 static void tear_down(void)

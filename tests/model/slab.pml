@@ -222,7 +222,8 @@ inline put(mm, who)
 
 #define BEGIN ops[t]++; idle[t] = 0
 #define DONE                                                                                       \
-	m = 0; n = 0; i = 0; k = 0; r = 0; r0 = 0; r1 = 0; kind = 0; seen = 0; got = 0; gen = 0;    \
+	m = 0; n = 0; i = 0; k = 0; r = 0; r0 = 0; r1 = 0; kind = 0; seen = 0; got = 0; gen = 0; \
+	gen1 = 0;                                                                                  \
 	idle[t] = 1
 #ifdef STRICT
 #ifdef FAULT_STRICT_FREES_OWN_BY_STORE
@@ -254,7 +255,7 @@ inline pick(r, condition_1, condition_2)
 
 proctype client(byte t)
 {
-	byte me, m, n, i, k, r, r0, r1, kind, got, gen, snap;
+	byte me, m, n, i, k, r, r0, r1, kind, got, gen, gen1, snap;
 	short seen;
 
 end_unborn:
@@ -312,7 +313,7 @@ end_idle:
 #endif
 		busy[r0] = busy[r0] | BIT(t);
 		if
-		:: k == 2 -> busy[r1] = busy[r1] | BIT(t)
+		:: k == 2 -> busy[r1] = busy[r1] | BIT(t); gen1 = GEN(tag[r1])
 		:: else
 		fi;
 		goto room }
@@ -642,7 +643,7 @@ tags:	/* all rounds are stored: the tags upward */
 #endif
 		i++;
 		if
-		:: i < k && n + i < K -> r = r1; gen = GEN(tag[r1]); goto check
+		:: i < k && n + i < K -> r = r1; gen = gen1; gen1 = 0; goto check
 		:: else -> goto stored
 		fi };
 stored:
