@@ -160,7 +160,7 @@ Test(daemon, wrong_options)
 Test(daemon, help_and_version)
 {
 	cr_assert_eq(daemon_run(&d, "--help", NULL), 0);
-	cr_assert(daemon_logged(&d, "5 another slabd has the socket."));
+	cr_assert(daemon_logged(&d, "5 another slabd has the socket or the files."));
 	cr_assert_eq(daemon_run(&d, "--version", NULL), 0);
 	cr_assert(daemon_logged(&d, "(protocol "));
 }
