@@ -2,11 +2,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int suspects_init(struct suspects *suspects)
 {
-	*suspects = (struct suspects){.now = malloc(SUSPECTS_MAX * sizeof(struct suspect)),
-				      .before = malloc(SUSPECTS_MAX * sizeof(struct suspect))};
+	*suspects = (struct suspects){.now = malloc(SUSPECTS_MAX * sizeof(*suspects->now)),
+				      .before = calloc(SUSPECTS_TABLE, sizeof(*suspects->before))};
 	if (suspects->now && suspects->before)
 		return 0;
 	suspects_deinit(suspects);
@@ -30,27 +31,38 @@ void suspects_add(struct suspects *suspects, uint32_t cache, enum audit_finding 
 			(struct suspect){.words = words, .cache = cache, .finding = finding};
 }
 
+/* Never 0.  Two of different words are one with a probability of 2^-63. */
+static uint64_t hash_of(const struct suspect *suspect)
+{
+	uint64_t hash = suspect->words ^ ((uint64_t)suspect->cache << 3 | suspect->finding) *
+						 UINT64_C(0x9e3779b97f4a7c15);
+
+	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return (hash ^ hash >> 32) | 1;
+}
+
+/* Where it stands among those of the last walk, or would. */
+static uint64_t *place_of(const struct suspects *suspects, uint64_t hash)
+{
+	uint32_t i = (uint32_t)(hash >> 1) % SUSPECTS_TABLE;
+
+	while (suspects->before[i] && suspects->before[i] != hash)
+		i = (i + 1) % SUSPECTS_TABLE;
+	return &suspects->before[i];
+}
+
 void suspects_turn(struct suspects *suspects)
 {
-	struct suspect *before = suspects->before;
+	memset(suspects->before, 0, SUSPECTS_TABLE * sizeof(*suspects->before));
+	for (uint32_t i = 0; i < suspects->now_n; i++) {
+		uint64_t hash = hash_of(&suspects->now[i]);
 
-	suspects->before = suspects->now;
-	suspects->before_n = suspects->now_n;
-	suspects->now = before;
+		*place_of(suspects, hash) = hash;
+	}
 	suspects->now_n = 0;
 	suspects->walked = true;
 	suspects->overflow = false;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const struct suspect *x = a, *y = b;
-
-	if (x->words != y->words)
-		return x->words < y->words ? -1 : 1;
-	if (x->cache != y->cache)
-		return x->cache < y->cache ? -1 : 1;
-	return (int)x->finding - (int)y->finding;
 }
 
 /* It only moved: counts it where it was on its way to. */
@@ -85,12 +97,10 @@ bool suspects_judge(struct suspects *suspects, struct audit_count *caches)
 		return true;
 	if (!suspects->walked)
 		return false;
-	qsort(suspects->before, suspects->before_n, sizeof(*suspects->before), compare);
 	for (uint32_t i = 0; i < suspects->now_n; i++) {
 		const struct suspect *suspect = &suspects->now[i];
 
-		if (bsearch(suspect, suspects->before, suspects->before_n,
-			    sizeof(*suspects->before), compare))
+		if (*place_of(suspects, hash_of(suspect)))
 			kept++;
 		else
 			acquit(&caches[suspect->cache], suspect->finding);

@@ -7,7 +7,8 @@
 #include "shm/audit.h"
 
 /* So many are told apart; of more, those that are seen first. */
-#define SUSPECTS_MAX 8192u
+#define SUSPECTS_MAX   65536u
+#define SUSPECTS_TABLE (2 * SUSPECTS_MAX)
 
 struct suspect {
 	uint64_t words;
@@ -16,10 +17,11 @@ struct suspect {
 };
 
 struct suspects {
-	struct suspect *now, *before; /* of this walk and the last one */
-	uint32_t now_n, before_n;
-	bool walked;   /* there was a last one */
-	bool overflow; /* this walk found more */
+	struct suspect *now; /* of this walk */
+	uint32_t now_n;
+	bool overflow;	  /* it found more */
+	uint64_t *before; /* of the last one, hashed: an open table, 0 is a free place */
+	bool walked;	  /* there was a last one */
 };
 
 /* 0, or -ENOMEM. */
