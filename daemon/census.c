@@ -164,8 +164,7 @@ static struct census_job *census_new(struct pool *pool, bool strict)
 	if (strict)
 		c->in_slabs = calloc(pool->segment.max_caches + 1, sizeof(*c->in_slabs));
 	if (audit_init(&c->audit, &pool->segment, owner_kind, c) == 0 &&
-	    audit_watch(&c->audit, on_finding) == 0 && suspects_init(&c->suspects) == 0 &&
-	    (c->in_slabs || !strict))
+	    audit_watch(&c->audit, on_finding) == 0 && (c->in_slabs || !strict))
 		return c;
 	census_drop(&c->job);
 	return NULL;

@@ -1,18 +1,7 @@
 #include "daemon/suspects.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-int suspects_init(struct suspects *suspects)
-{
-	*suspects = (struct suspects){.now = malloc(SUSPECTS_MAX * sizeof(*suspects->now)),
-				      .before = calloc(SUSPECTS_TABLE, sizeof(*suspects->before))};
-	if (suspects->now && suspects->before)
-		return 0;
-	suspects_deinit(suspects);
-	return -ENOMEM;
-}
 
 void suspects_deinit(struct suspects *suspects)
 {
@@ -24,7 +13,9 @@ void suspects_deinit(struct suspects *suspects)
 void suspects_add(struct suspects *suspects, uint32_t cache, enum audit_finding finding,
 		  uint64_t words)
 {
-	if (suspects->now_n == SUSPECTS_MAX)
+	if (!suspects->now)
+		suspects->now = malloc(SUSPECTS_MAX * sizeof(*suspects->now));
+	if (!suspects->now || suspects->now_n == SUSPECTS_MAX)
 		suspects->overflow = true;
 	else
 		suspects->now[suspects->now_n++] =
@@ -54,14 +45,17 @@ static uint64_t *place_of(const struct suspects *suspects, uint64_t hash)
 
 void suspects_turn(struct suspects *suspects)
 {
-	memset(suspects->before, 0, SUSPECTS_TABLE * sizeof(*suspects->before));
-	for (uint32_t i = 0; i < suspects->now_n; i++) {
+	if (suspects->before)
+		memset(suspects->before, 0, SUSPECTS_TABLE * sizeof(*suspects->before));
+	else
+		suspects->before = calloc(SUSPECTS_TABLE, sizeof(*suspects->before));
+	suspects->walked = suspects->before;
+	for (uint32_t i = 0; suspects->before && i < suspects->now_n; i++) {
 		uint64_t hash = hash_of(&suspects->now[i]);
 
 		*place_of(suspects, hash) = hash;
 	}
 	suspects->now_n = 0;
-	suspects->walked = true;
 	suspects->overflow = false;
 }
 
@@ -93,7 +87,7 @@ bool suspects_judge(struct suspects *suspects, struct audit_count *caches)
 {
 	uint32_t kept = 0;
 
-	if (!suspects->now_n)
+	if (!suspects->now_n && !suspects->overflow)
 		return true;
 	if (!suspects->walked)
 		return false;

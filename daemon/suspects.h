@@ -16,16 +16,15 @@ struct suspect {
 	enum audit_finding finding;
 };
 
+/* All zeros at first: most walks find nothing, and then it takes no memory. */
 struct suspects {
 	struct suspect *now; /* of this walk */
 	uint32_t now_n;
-	bool overflow;	  /* it found more */
+	bool overflow;	  /* it found more, or there was no memory for them */
 	uint64_t *before; /* of the last one, hashed: an open table, 0 is a free place */
 	bool walked;	  /* there was a last one */
 };
 
-/* 0, or -ENOMEM. */
-int suspects_init(struct suspects *suspects);
 void suspects_deinit(struct suspects *suspects);
 
 void suspects_add(struct suspects *suspects, uint32_t cache, enum audit_finding finding,

@@ -6,17 +6,12 @@
 static struct suspects suspects;
 static struct audit_count counts[3];
 
-static void set_up(void)
-{
-	cr_assert_eq(suspects_init(&suspects), 0);
-}
-
 static void tear_down(void)
 {
 	suspects_deinit(&suspects);
 }
 
-TestSuite(suspects, .init = set_up, .fini = tear_down);
+TestSuite(suspects, .fini = tear_down);
 
 /* As the audit does it. */
 static void find(uint32_t cache, enum audit_finding finding, uint64_t words)
